@@ -1,0 +1,3 @@
+//! Object stores: one file per service.
+
+pub mod s3;

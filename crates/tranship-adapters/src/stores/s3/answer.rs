@@ -1,0 +1,294 @@
+//! What a GET or a HEAD answered: checked against what was asked, and read into a [`Head`].
+//!
+//! Some stores ignore `Range`, `If-Match` or the version id and answer with something else. Whatever
+//! differs is a lie, and the message says what.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_s3::primitives::DateTime;
+use tranship_core::checksum::{Algorithm, Checksum};
+use tranship_core::object::{ByteRange, ETag, Identity, Millis, VersionId};
+use tranship_core::store::{Attributes, Head, Pin};
+
+/// The parts of an answer that GET and HEAD share.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answer {
+    pub etag: Option<String>,
+    pub length: Option<i64>,
+    pub content_range: Option<String>,
+    pub version: Option<String>,
+    pub modified: Option<DateTime>,
+    pub attributes: Attributes,
+    pub tag_count: Option<i32>,
+    pub checksum: StoredChecksum,
+    pub encryption: Option<String>,
+    pub customer_key: Option<String>,
+    pub restore: Option<String>,
+    pub part_count: Option<i32>,
+}
+
+/// The checksums that an answer carries, as text.
+#[derive(Debug, Clone, Default)]
+pub(super) struct StoredChecksum {
+    /// `FULL_OBJECT` or `COMPOSITE`; older stores do not say.
+    pub kind: Option<String>,
+    pub crc64_nvme: Option<String>,
+    pub crc32_c: Option<String>,
+    pub crc32: Option<String>,
+}
+
+/// Moves what GET and HEAD share out of either output, which are types of their own.
+macro_rules! answer {
+    ($output:ident) => {{
+        let text = |value: Option<&str>| value.map(str::to_owned);
+        $crate::stores::s3::answer::Answer {
+            etag: $output.e_tag,
+            length: $output.content_length,
+            content_range: $output.content_range,
+            version: $output.version_id,
+            modified: $output.last_modified,
+            attributes: tranship_core::store::Attributes {
+                content_type: $output.content_type,
+                content_encoding: $output.content_encoding,
+                content_language: $output.content_language,
+                content_disposition: $output.content_disposition,
+                cache_control: $output.cache_control,
+                expires: $output.expires_string,
+                website_redirect: $output.website_redirect_location,
+                storage_class: $crate::stores::s3::answer::storage_class(
+                    $output.storage_class.as_ref().map(|class| class.as_str()),
+                ),
+                user: $crate::stores::s3::answer::sorted($output.metadata),
+            },
+            tag_count: $output.tag_count,
+            checksum: $crate::stores::s3::answer::StoredChecksum {
+                kind: text($output.checksum_type.as_ref().map(|kind| kind.as_str())),
+                crc64_nvme: $output.checksum_crc64_nvme,
+                crc32_c: $output.checksum_crc32_c,
+                crc32: $output.checksum_crc32,
+            },
+            encryption: text($output.server_side_encryption.as_ref().map(|sse| sse.as_str())),
+            customer_key: $output.sse_customer_algorithm,
+            restore: $output.restore,
+            part_count: $output.parts_count,
+        }
+    }};
+}
+pub(super) use answer;
+
+/// The standard class is no class: a HEAD leaves it out, a listing names it.
+pub(super) fn storage_class(class: Option<&str>) -> Option<String> {
+    class.filter(|class| !class.is_empty() && *class != "STANDARD").map(str::to_owned)
+}
+
+pub(super) fn sorted(metadata: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
+    metadata.unwrap_or_default().into_iter().collect()
+}
+
+pub(super) fn millis(time: Option<&DateTime>) -> Millis {
+    let millis = time.and_then(|time| time.to_millis().ok());
+    Millis(millis.and_then(|millis| u64::try_from(millis).ok()).unwrap_or(0))
+}
+
+impl StoredChecksum {
+    /// The strongest checksum over all bytes that is there.
+    pub(super) fn whole(&self) -> Option<Checksum> {
+        if self.kind.as_deref() == Some("COMPOSITE") {
+            return None;
+        }
+        self.all().into_iter().next()
+    }
+
+    /// Those over all bytes; a part's are always that.
+    pub(super) fn all(&self) -> Vec<Checksum> {
+        [
+            (Algorithm::Crc64Nvme, &self.crc64_nvme),
+            (Algorithm::Crc32C, &self.crc32_c),
+            (Algorithm::Crc32, &self.crc32),
+        ]
+        .into_iter()
+        .filter_map(|(algorithm, text)| {
+            let value = algorithm.decode(text.as_deref()?)?;
+            Some(Checksum { algorithm, value })
+        })
+        .collect()
+    }
+}
+
+impl Answer {
+    /// Size of the answer's own bytes.
+    fn content_size(&self) -> Result<u64, String> {
+        let length = self.length.ok_or("the answer has no Content-Length")?;
+        u64::try_from(length).map_err(|_| format!("the answer's Content-Length is {length}"))
+    }
+
+    /// Size of the object, which a Content-Range names where the answer is a part of it.
+    fn size(&self) -> Result<u64, String> {
+        let Some(text) = &self.content_range else { return self.content_size() };
+        let size = text.rsplit_once('/').and_then(|(_, size)| size.trim().parse().ok());
+        size.ok_or_else(|| format!("the answer's Content-Range is {text:?}"))
+    }
+
+    /// Whether this is what was asked for; else what differs.
+    pub(super) fn check(&self, range: Option<ByteRange>, pin: Option<&Pin>) -> Result<(), String> {
+        let etag = self.etag()?;
+        if let Some(pin) = pin
+            && etag != pin.etag
+        {
+            return Err(format!("asked for ETag {}, answered with {etag}", pin.etag));
+        }
+        if let Some(VersionId(asked)) = pin.and_then(|pin| pin.version.as_ref())
+            && let Some(answered) = &self.version
+            && asked != answered
+        {
+            return Err(format!("asked for version {asked}, answered with {answered}"));
+        }
+        let size = self.content_size()?;
+        match (range, &self.content_range) {
+            (None, None) => Ok(()),
+            (None, Some(text)) => Err(format!("asked for the whole, answered with {text:?}")),
+            (Some(range), Some(text)) => check_range(range, text, size),
+            // A store may answer a range that is the whole object with the whole object.
+            (Some(range), None) if range.start() == 0 && range.size() == size => Ok(()),
+            (Some(range), None) => {
+                Err(format!("asked for {}, answered with all {size} bytes", range.header()))
+            }
+        }
+    }
+
+    fn etag(&self) -> Result<ETag, String> {
+        let etag = self.etag.as_deref().ok_or("the answer has no ETag")?;
+        Ok(ETag::new(etag))
+    }
+
+    pub(super) fn head(self) -> Result<Head, String> {
+        let is_kms = self.encryption.as_deref().is_some_and(|sse| sse.starts_with("aws:"));
+        let identity = Identity {
+            etag: self.etag()?,
+            size: self.size()?,
+            modified: millis(self.modified.as_ref()),
+            version: self.version.clone().map(VersionId),
+        };
+        Ok(Head {
+            identity,
+            content_size: self.content_size()?,
+            tag_count: self.tag_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
+            checksum: self.checksum.whole(),
+            etag_is_opaque: is_kms || self.customer_key.is_some(),
+            restored: self
+                .restore
+                .as_deref()
+                .is_some_and(|r| r.contains("ongoing-request=\"false\"")),
+            part_count: self.part_count.and_then(|count| u32::try_from(count).ok()),
+            attributes: self.attributes,
+        })
+    }
+}
+
+fn check_range(asked: ByteRange, answered: &str, size: u64) -> Result<(), String> {
+    let expected = format!("bytes {}-{}/", asked.start(), asked.end() - 1);
+    if !answered.starts_with(&expected) {
+        return Err(format!("asked for {}, answered with {answered:?}", asked.header()));
+    }
+    if size != asked.size() {
+        return Err(format!("asked for {}, answered with {size} bytes", asked.header()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(length: i64, content_range: Option<&str>) -> Answer {
+        Answer {
+            etag: Some("\"e\"".into()),
+            length: Some(length),
+            content_range: content_range.map(str::to_owned),
+            version: Some("v1".into()),
+            ..Answer::default()
+        }
+    }
+
+    #[test]
+    fn every_lie_is_found() {
+        let range = ByteRange::new(10, 20);
+        let whole = ByteRange::new(0, 30);
+        for (range, answer, truth) in [
+            (None, answer(30, None), true),
+            (None, answer(0, None), true),
+            (None, answer(10, Some("bytes 10-19/30")), false),
+            (range, answer(10, Some("bytes 10-19/30")), true),
+            (range, answer(10, Some("bytes 10-19/*")), true),
+            (range, answer(9, Some("bytes 10-19/30")), false),
+            (range, answer(10, Some("bytes 10-18/30")), false),
+            (range, answer(10, Some("bytes 0-9/30")), false),
+            (range, answer(10, Some("10-19/30")), false),
+            (range, answer(30, None), false),
+            (range, answer(10, None), false),
+            (whole, answer(30, None), true),
+            (whole, answer(31, None), false),
+            (whole, answer(-1, None), false),
+            (whole, Answer { length: None, ..answer(30, None) }, false),
+            (whole, Answer { etag: None, ..answer(30, None) }, false),
+            (whole, Answer { etag: Some("other".into()), ..answer(30, None) }, false),
+            (whole, Answer { version: Some("v2".into()), ..answer(30, None) }, false),
+            (whole, Answer { version: None, ..answer(30, None) }, true),
+        ] {
+            let pin = Pin { etag: ETag::new("e"), version: Some(VersionId("v1".into())) };
+            assert_eq!(answer.check(range, Some(&pin)).is_ok(), truth, "{range:?} {answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_of_a_part_tells_the_size_of_both() {
+        let head = answer(8, Some("bytes 0-7/20")).head().unwrap();
+        assert_eq!((head.identity.size, head.content_size), (20, 8));
+        assert!(answer(8, Some("bytes 0-7/*")).head().is_err());
+    }
+
+    #[test]
+    fn encryption_and_restore_are_read() {
+        for (encryption, customer_key, opaque) in [
+            (None, None, false),
+            (Some("AES256"), None, false),
+            (Some("aws:kms"), None, true),
+            (Some("aws:kms:dsse"), None, true),
+            (None, Some("AES256"), true),
+        ] {
+            let (encryption, customer_key) =
+                (encryption.map(str::to_owned), customer_key.map(str::to_owned));
+            let answer = Answer { encryption, customer_key, ..answer(1, None) };
+            assert_eq!(answer.head().unwrap().etag_is_opaque, opaque);
+        }
+        for (restore, restored) in [
+            (None, false),
+            (Some("ongoing-request=\"true\""), false),
+            (
+                Some("ongoing-request=\"false\", expiry-date=\"Fri, 21 Dec 2012 00:00:00 GMT\""),
+                true,
+            ),
+        ] {
+            let answer = Answer { restore: restore.map(str::to_owned), ..answer(1, None) };
+            assert_eq!(answer.head().unwrap().restored, restored);
+        }
+    }
+
+    #[test]
+    fn only_checksums_of_the_whole_count() {
+        let crc32 = Some("y/Q5Jg==".to_owned());
+        let whole = Checksum { algorithm: Algorithm::Crc32, value: 0xcbf4_3926 };
+        let stored = StoredChecksum { crc32, ..StoredChecksum::default() };
+        assert_eq!(stored.whole(), Some(whole));
+        let composite = StoredChecksum { kind: Some("COMPOSITE".into()), ..stored.clone() };
+        assert_eq!((composite.whole(), composite.all()), (None, vec![whole]));
+        let dashed = StoredChecksum { crc32: Some("y/Q5Jg==-3".into()), ..stored };
+        assert_eq!(dashed.whole(), None);
+    }
+
+    #[test]
+    fn the_standard_class_is_no_class() {
+        assert_eq!(storage_class(Some("STANDARD")), None);
+        assert_eq!(storage_class(Some("STANDARD_IA")).as_deref(), Some("STANDARD_IA"));
+    }
+}

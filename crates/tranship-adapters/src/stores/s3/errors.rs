@@ -1,0 +1,350 @@
+//! The one table from a store's answer to an [`ErrorKind`].
+//!
+//! Codes decide where there is one, since vendors disagree about statuses; the status decides where
+//! the answer has no body, as that of a HEAD never has. Nothing else in the product reads a code.
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use tranship_core::error::ErrorKind;
+use tranship_core::object::escape;
+
+/// What a store answered to a call that failed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failure<'a> {
+    /// The call, as S3 names it.
+    pub operation: &'a str,
+    pub status: u16,
+    pub code: Option<&'a str>,
+    pub has_body: bool,
+    /// The region that the answer names.
+    pub region: Option<&'a str>,
+}
+
+const NO_CREDENTIALS: &str = "there are no usable credentials: set AWS_ACCESS_KEY_ID and \
+    AWS_SECRET_ACCESS_KEY, name a profile, or ask for anonymous access";
+
+const BY_CODE: &[(ErrorKind, &[&str])] = &[
+    (ErrorKind::NoSuchKey, &["NoSuchKey"]),
+    // The key may well be there: this proves nothing about it.
+    (ErrorKind::NotFound, &["NoSuchVersion", "NotFound"]),
+    (ErrorKind::NoSuchBucket, &["NoSuchBucket", "NoSuchAccessPoint", "InvalidBucketName"]),
+    (ErrorKind::NoSuchUpload, &["NoSuchUpload"]),
+    (
+        ErrorKind::PreconditionFailed,
+        &["PreconditionFailed", "FileAlreadyExists", "ObjectAlreadyExists"],
+    ),
+    (ErrorKind::Conflict, &["ConditionalRequestConflict", "OperationAborted"]),
+    (ErrorKind::Archived, &["InvalidObjectState", "ObjectNotInActiveTierError"]),
+    (
+        ErrorKind::Throttled,
+        &[
+            "SlowDown",
+            "SlowDownRead",
+            "SlowDownWrite",
+            "TooManyRequests",
+            "TooManyRequestsException",
+            "Throttling",
+            "ThrottlingException",
+            "RequestThrottled",
+            "RequestLimitExceeded",
+            "BandwidthLimitExceeded",
+            "QpsLimitExceeded",
+            "DownloadTrafficRateLimitExceeded",
+            "UploadTrafficRateLimitExceeded",
+            "KMS.ThrottlingException",
+        ],
+    ),
+    (
+        ErrorKind::Unavailable,
+        &[
+            "InternalError",
+            "InternalFailure",
+            "InternalServerError",
+            "ServiceUnavailable",
+            "RequestTimeout",
+            "RequestTimeoutException",
+            "IncompleteBody",
+            "KMS.DependencyTimeoutException",
+            "KMS.KMSInternalException",
+            "KMS.InternalException",
+        ],
+    ),
+    (
+        ErrorKind::BadDigest,
+        &["BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"],
+    ),
+    (ErrorKind::InvalidPart, &["InvalidPart", "InvalidPartOrder"]),
+    (
+        ErrorKind::Denied,
+        &[
+            "AccessDenied",
+            "AccessDeniedException",
+            "AccountProblem",
+            "AllAccessDisabled",
+            "InvalidAccessKeyId",
+            "InvalidSecurity",
+            "InvalidToken",
+            "NotSignedUp",
+            "RequestTimeTooSkewed",
+            "SignatureDoesNotMatch",
+            "Unauthorized",
+            "UserDisable",
+        ],
+    ),
+    (
+        ErrorKind::Expired,
+        &["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "SecurityTokenExpired"],
+    ),
+    (
+        ErrorKind::WrongRegion,
+        &[
+            "PermanentRedirect",
+            "TemporaryRedirect",
+            "Redirect",
+            "AuthorizationHeaderMalformed",
+            "IllegalLocationConstraintException",
+            "IncorrectEndpoint",
+        ],
+    ),
+    (ErrorKind::Unsupported, &["NotImplemented", "MethodNotAllowed"]),
+];
+
+/// What a failed answer means.
+pub(super) fn kind_of(failure: Failure<'_>) -> ErrorKind {
+    // An answer that says "done" and carries an error: whether it is done is unknown.
+    if (200..300).contains(&failure.status) {
+        return ErrorKind::Lied;
+    }
+    failure.code.filter(|_| failure.has_body).and_then(kind_of_code).unwrap_or_else(|| {
+        let is_head = failure.operation.starts_with("Head");
+        match failure.status {
+            300..=399 => ErrorKind::WrongRegion,
+            // A HEAD has no body to say so in: it only names the region.
+            400 if is_head && failure.region.is_some() => ErrorKind::WrongRegion,
+            401 | 403 => ErrorKind::Denied,
+            404 if failure.operation == "HeadBucket" => ErrorKind::NoSuchBucket,
+            404 => ErrorKind::NotFound,
+            405 | 501 => ErrorKind::Unsupported,
+            409 => {
+                if failure.has_body {
+                    ErrorKind::Invalid
+                } else {
+                    ErrorKind::Conflict
+                }
+            }
+            412 => ErrorKind::PreconditionFailed,
+            // The object is shorter than the range: it is not the one that was listed.
+            416 if failure.operation == "GetObject" => ErrorKind::PreconditionFailed,
+            429 => ErrorKind::Throttled,
+            // Without a body it is a store that throttles, or a proxy; only for a read is the
+            // difference of no account.
+            503 if is_head => ErrorKind::Throttled,
+            408 | 499 | 500..=599 => ErrorKind::Unavailable,
+            400..=499 => ErrorKind::Invalid,
+            _ => ErrorKind::Lied,
+        }
+    })
+}
+
+fn kind_of_code(code: &str) -> Option<ErrorKind> {
+    let listed = BY_CODE.iter().find(|(_, codes)| codes.contains(&code)).map(|(kind, _)| *kind);
+    listed.or_else(|| code.starts_with("KMS.").then_some(ErrorKind::Encryption))
+}
+
+/// Kind and message of an error of the SDK. `place` is where the requests go to.
+pub(super) fn explain<E>(
+    operation: &str,
+    place: &str,
+    error: &SdkError<E, HttpResponse>,
+) -> (ErrorKind, String)
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    if let Some(explained) = explain_credentials(error) {
+        return explained;
+    }
+    match error {
+        SdkError::ServiceError(_) | SdkError::ResponseError(_) => explain_answer(operation, error),
+        SdkError::ConstructionFailure(_) => {
+            let causes = causes(error);
+            if causes.contains("Missing Region") {
+                return (ErrorKind::Invalid, NO_REGION.to_owned());
+            }
+            (ErrorKind::Invalid, causes)
+        }
+        // Timeouts, refused and broken connections, and bodies of ours that failed on the way.
+        _ => (ErrorKind::Unavailable, format!("{place}: {}", causes(error))),
+    }
+}
+
+pub(super) const NO_REGION: &str =
+    "there is no region: set AWS_REGION, or name a region or a profile";
+
+fn explain_credentials(error: &(dyn Error + 'static)) -> Option<(ErrorKind, String)> {
+    let cause = chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())?;
+    let kind = match cause {
+        CredentialsError::ProviderTimedOut(_) => ErrorKind::Unavailable,
+        _ => ErrorKind::Denied,
+    };
+    Some((kind, format!("{NO_CREDENTIALS} ({})", causes(cause))))
+}
+
+fn explain_answer<E>(operation: &str, error: &SdkError<E, HttpResponse>) -> (ErrorKind, String)
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let Some(response) = error.raw_response() else { return (ErrorKind::Lied, causes(error)) };
+    let status = response.status().as_u16();
+    // The answer broke off; what it would have said is unknown.
+    let broke_off = chain(error).any(|c| c.is::<std::io::Error>() || c.is::<ConnectorError>());
+    if broke_off {
+        return (ErrorKind::Unavailable, format!("the answer broke off: {}", causes(error)));
+    }
+    let body = response.body().bytes().unwrap_or_default();
+    let region = response.headers().get("x-amz-bucket-region").or_else(|| region_in(body));
+    let code = error.code().filter(|code| !code.is_empty());
+    let failure = Failure { operation, status, code, has_body: !body.is_empty(), region };
+    let kind = kind_of(failure);
+    let mut message = match (code, error.message()) {
+        (Some(code), Some(text)) => format!("{code}: {} (HTTP {status})", escape(text)),
+        (Some(code), None) => format!("{code} (HTTP {status})"),
+        (None, _) if matches!(error, SdkError::ResponseError(_)) => {
+            format!("the answer cannot be read: {} (HTTP {status})", causes(error))
+        }
+        (None, _) => format!("HTTP {status}"),
+    };
+    if kind == ErrorKind::WrongRegion
+        && let Some(region) = region
+    {
+        message.push_str("; the bucket is in region ");
+        message.push_str(&escape(region));
+    }
+    (kind, message)
+}
+
+/// `AuthorizationHeaderMalformed` names the right region in its body alone.
+fn region_in(body: &[u8]) -> Option<&str> {
+    let (_, rest) = std::str::from_utf8(body).ok()?.split_once("<Region>")?;
+    Some(rest.split_once("</Region>")?.0)
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
+
+/// An error and its causes in one line; a cause that its effect already spells out is left out.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut out = String::new();
+    for cause in chain(error) {
+        let text = escape(&cause.to_string());
+        if out.contains(&text) {
+            continue;
+        }
+        if !out.is_empty() {
+            out.push_str(": ");
+        }
+        out.push_str(&text);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ErrorKind as K;
+
+    #[test]
+    fn every_code_has_one_kind() {
+        let mut seen = std::collections::BTreeSet::new();
+        for (kind, codes) in BY_CODE {
+            for code in *codes {
+                assert!(seen.insert(code), "{code} is listed twice");
+                let failure = Failure {
+                    operation: "PutObject",
+                    status: 400,
+                    code: Some(code),
+                    has_body: true,
+                    region: None,
+                };
+                assert_eq!(kind_of(failure), *kind, "{code}");
+                let done = Failure { status: 200, ..failure };
+                assert_eq!(kind_of(done), K::Lied, "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn codes_and_statuses_mean_what_the_table_says() {
+        for (operation, status, code, kind) in [
+            ("GetObject", 404, "NoSuchKey", K::NoSuchKey),
+            ("GetObject", 404, "NoSuchVersion", K::NotFound),
+            ("GetObject", 404, "NoSuchBucket", K::NoSuchBucket),
+            ("GetObject", 403, "InvalidObjectState", K::Archived),
+            ("GetObject", 416, "InvalidRange", K::PreconditionFailed),
+            ("GetObject", 412, "PreconditionFailed", K::PreconditionFailed),
+            ("GetObject", 301, "PermanentRedirect", K::WrongRegion),
+            ("GetObject", 400, "AuthorizationHeaderMalformed", K::WrongRegion),
+            ("GetObject", 400, "ExpiredToken", K::Expired),
+            ("GetObject", 403, "SomethingNew", K::Denied),
+            ("GetObject", 400, "KMS.DisabledException", K::Encryption),
+            ("GetObject", 400, "KMS.ThrottlingException", K::Throttled),
+            ("PutObject", 409, "ConditionalRequestConflict", K::Conflict),
+            ("PutObject", 409, "FileImmutable", K::Invalid),
+            ("PutObject", 409, "FileAlreadyExists", K::PreconditionFailed),
+            ("PutObject", 503, "SlowDown", K::Throttled),
+            ("PutObject", 503, "ServiceUnavailable", K::Unavailable),
+            ("PutObject", 503, "SomethingNew", K::Unavailable),
+            ("PutObject", 429, "SomethingNew", K::Throttled),
+            ("PutObject", 400, "RequestTimeout", K::Unavailable),
+            ("PutObject", 400, "EntityTooLarge", K::Invalid),
+            ("PutObject", 400, "MetadataTooLarge", K::Invalid),
+            ("PutObject", 400, "KeyTooLongError", K::Invalid),
+            ("PutObject", 501, "NotImplemented", K::Unsupported),
+            ("CompleteMultipartUpload", 400, "EntityTooSmall", K::Invalid),
+            ("CompleteMultipartUpload", 404, "NoSuchUpload", K::NoSuchUpload),
+            ("CompleteMultipartUpload", 200, "InternalError", K::Lied),
+        ] {
+            let failure =
+                Failure { operation, status, code: Some(code), has_body: true, region: None };
+            assert_eq!(kind_of(failure), kind, "{operation} {status} {code}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_a_body_is_judged_by_its_status() {
+        for (operation, status, region, kind) in [
+            ("HeadObject", 404, None, K::NotFound),
+            ("HeadBucket", 404, None, K::NoSuchBucket),
+            ("GetObject", 404, None, K::NotFound),
+            ("HeadObject", 403, None, K::Denied),
+            ("HeadObject", 301, None, K::WrongRegion),
+            ("HeadObject", 400, Some("eu-west-1"), K::WrongRegion),
+            ("HeadObject", 400, None, K::Invalid),
+            ("HeadObject", 412, None, K::PreconditionFailed),
+            ("HeadObject", 503, None, K::Throttled),
+            ("PutObject", 503, None, K::Unavailable),
+            ("PutObject", 409, None, K::Conflict),
+            ("PutObject", 500, None, K::Unavailable),
+            ("PutObject", 502, None, K::Unavailable),
+            ("PutObject", 405, None, K::Unsupported),
+            ("PutObject", 418, None, K::Invalid),
+            ("PutObject", 200, None, K::Lied),
+            ("PutObject", 600, None, K::Lied),
+        ] {
+            // The SDK makes up a code for a HEAD's 404; without a body it says nothing.
+            let code = (status == 404).then_some("NoSuchKey");
+            let failure = Failure { operation, status, code, has_body: false, region };
+            assert_eq!(kind_of(failure), kind, "{operation} {status}");
+        }
+    }
+
+    #[test]
+    fn the_right_region_is_read_from_the_body() {
+        assert_eq!(region_in(b"<Error><Region>eu-west-1</Region></Error>"), Some("eu-west-1"));
+        assert_eq!(region_in(b"<Error><Region>"), None);
+    }
+}

@@ -1,0 +1,177 @@
+//! Calls that read the bucket: itself, its keys, its open uploads and their parts.
+
+use aws_sdk_s3::types::{
+    BucketVersioningStatus, EncodingType, MultipartUpload, Object, ObjectStorageClass,
+    OptionalObjectAttributes, Part as ListedPart,
+};
+use tranship_core::error::{ErrorKind, StoreError};
+use tranship_core::object::{ETag, ObjectKey, PartNumber, UploadId};
+use tranship_core::store::{
+    BucketFacts, ListPage, ListRequest, Listed, OpenUpload, Part, PartPage,
+};
+
+use super::answer::{StoredChecksum, millis, storage_class};
+use super::encode::listed_key;
+use super::{CALL_TIMEOUT, Call, S3Store};
+
+impl S3Store {
+    pub(super) async fn bucket_facts(&self) -> Result<BucketFacts, StoreError> {
+        let head = self.client.head_bucket().bucket(self.bucket_name());
+        let head = self.send(Call::bucket("HeadBucket"), CALL_TIMEOUT, head.send()).await?;
+        let versioning = self.client.get_bucket_versioning().bucket(self.bucket_name());
+        let call = Call::bucket("GetBucketVersioning");
+        let versioned = match self.send(call, CALL_TIMEOUT, versioning.send()).await {
+            Ok(output) => output.status == Some(BucketVersioningStatus::Enabled),
+            // Who may not ask, or asks a store that has none, is safest with "no".
+            Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::Unsupported) => false,
+            Err(error) => return Err(error),
+        };
+        Ok(BucketFacts { versioned, region: head.bucket_region })
+    }
+
+    pub(super) async fn list_page(&self, request: &ListRequest) -> Result<ListPage, StoreError> {
+        let after = ObjectKey::new(request.prefix.as_str());
+        let call = Call::new("ListObjectsV2", &after);
+        let mut list = self
+            .client
+            .list_objects_v2()
+            .bucket(self.bucket_name())
+            .max_keys(i32::from(request.limit))
+            .encoding_type(EncodingType::Url)
+            .optional_object_attributes(OptionalObjectAttributes::RestoreStatus);
+        if !request.prefix.is_empty() {
+            list = list.prefix(&request.prefix);
+        }
+        list = match (&request.continuation, &request.after) {
+            (Some(token), _) => list.continuation_token(token),
+            (None, Some(after)) => list.start_after(after.as_str()),
+            (None, None) => list,
+        };
+        let output = self.send(call, CALL_TIMEOUT, list.send()).await?;
+        let is_encoded = output.encoding_type == Some(EncodingType::Url);
+        let objects = output.contents.unwrap_or_default().into_iter();
+        let objects: Result<Vec<_>, _> = objects.map(|object| listed(object, is_encoded)).collect();
+        let page = ListPage {
+            objects: objects.map_err(|lie| self.lied(call, lie))?,
+            truncated: output.is_truncated.unwrap_or(false),
+            continuation: output.next_continuation_token,
+        };
+        if page.truncated && page.continuation.is_none() && page.objects.is_empty() {
+            return Err(self.lied(call, "the listing goes on, and does not say where"));
+        }
+        Ok(page)
+    }
+
+    pub(super) async fn parts_page(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        after: Option<PartNumber>,
+    ) -> Result<PartPage, StoreError> {
+        let call = Call::new("ListParts", key);
+        let request = self
+            .client
+            .list_parts()
+            .bucket(self.bucket_name())
+            .key(key.as_str())
+            .upload_id(&upload.0)
+            .set_part_number_marker(after.map(|after| after.get().to_string()));
+        let output = self.send(call, CALL_TIMEOUT, request.send()).await?;
+        let parts: Result<Vec<_>, _> =
+            output.parts.unwrap_or_default().into_iter().map(listed_part).collect();
+        let parts = parts.map_err(|lie| self.lied(call, lie))?;
+        let next = if output.is_truncated.unwrap_or(false) {
+            let last = parts.last().map(|part| part.number);
+            let marker = output.next_part_number_marker.and_then(|marker| marker.parse().ok());
+            let next = marker.and_then(PartNumber::new).or(last).filter(|next| Some(*next) > after);
+            Some(next.ok_or_else(|| self.lied(call, "the listing goes on, and does not advance"))?)
+        } else {
+            None
+        };
+        Ok(PartPage { parts, next })
+    }
+
+    pub(super) async fn uploads_of(&self, key: &ObjectKey) -> Result<Vec<OpenUpload>, StoreError> {
+        let call = Call::new("ListMultipartUploads", key);
+        let mut uploads = Vec::new();
+        let mut marker: Option<(String, Option<String>)> = None;
+        loop {
+            let (key_marker, upload_marker) = marker.clone().unzip();
+            let request = self
+                .client
+                .list_multipart_uploads()
+                .bucket(self.bucket_name())
+                .prefix(key.as_str())
+                .encoding_type(EncodingType::Url)
+                .set_key_marker(key_marker)
+                .set_upload_id_marker(upload_marker.flatten());
+            let output = self.send(call, CALL_TIMEOUT, request.send()).await?;
+            let is_encoded = output.encoding_type == Some(EncodingType::Url);
+            for upload in output.uploads.unwrap_or_default() {
+                let upload = open_upload(upload, is_encoded).map_err(|lie| self.lied(call, lie))?;
+                if upload.key == *key {
+                    uploads.push(upload);
+                }
+            }
+            if !output.is_truncated.unwrap_or(false) {
+                return Ok(uploads);
+            }
+            let next = output.next_key_marker.and_then(|next| listed_key(&next, is_encoded));
+            let next = next.map(|next| (next.as_str().to_owned(), output.next_upload_id_marker));
+            if next.is_none() || next == marker {
+                return Err(self.lied(call, "the listing goes on, and does not advance"));
+            }
+            // Keys come in order, and those of which the key is a prefix come after it.
+            if next.as_ref().is_some_and(|(next, _)| next.as_str() > key.as_str()) {
+                return Ok(uploads);
+            }
+            marker = next;
+        }
+    }
+}
+
+fn listed(object: Object, is_encoded: bool) -> Result<Listed, String> {
+    let text = object.key.ok_or("a listed object has no key")?;
+    let key = listed_key(&text, is_encoded).ok_or_else(|| format!("key {text:?} is not UTF-8"))?;
+    let size = object.size.and_then(|size| u64::try_from(size).ok());
+    let restored = object.restore_status.is_some_and(|status| {
+        !status.is_restore_in_progress.unwrap_or(false) && status.restore_expiry_date.is_some()
+    });
+    Ok(Listed {
+        size: size.ok_or_else(|| format!("listed key {key} has no size"))?,
+        etag: ETag::new(&object.e_tag.ok_or_else(|| format!("listed key {key} has no ETag"))?),
+        modified: millis(object.last_modified.as_ref()),
+        storage_class: storage_class(object.storage_class.as_ref().map(ObjectStorageClass::as_str)),
+        restored,
+        key,
+    })
+}
+
+fn listed_part(part: ListedPart) -> Result<Part, String> {
+    let number = part.part_number.and_then(|number| u16::try_from(number).ok());
+    let number = number.and_then(PartNumber::new).ok_or("a listed part has no number")?;
+    let size = part.size.and_then(|size| u64::try_from(size).ok());
+    let stored = StoredChecksum {
+        kind: None,
+        crc64_nvme: part.checksum_crc64_nvme,
+        crc32_c: part.checksum_crc32_c,
+        crc32: part.checksum_crc32,
+    };
+    Ok(Part {
+        number,
+        size: size.ok_or_else(|| format!("listed part {} has no size", number.get()))?,
+        etag: ETag::new(&part.e_tag.ok_or("a listed part has no ETag")?),
+        checksums: stored.all(),
+    })
+}
+
+fn open_upload(upload: MultipartUpload, is_encoded: bool) -> Result<OpenUpload, String> {
+    let text = upload.key.ok_or("a listed upload has no key")?;
+    let key = listed_key(&text, is_encoded).ok_or_else(|| format!("key {text:?} is not UTF-8"))?;
+    Ok(OpenUpload {
+        upload: UploadId(upload.upload_id.ok_or_else(|| format!("an upload of {key} has no id"))?),
+        initiated: millis(upload.initiated.as_ref()),
+        initiator: upload.initiator.and_then(|initiator| initiator.id),
+        key,
+    })
+}

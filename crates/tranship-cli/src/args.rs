@@ -1,0 +1,92 @@
+//! What can be written on the command line: text, not yet understood.
+//!
+//! Every option of `copy` can also stand in the environment and in a TOML file, so nothing here has
+//! a default or a type of its own: [`crate::settings`] reads all three in the same way.
+
+mod copy;
+
+pub use copy::{
+    CarryArgs, CompareArgs, CopyArgs, DeleteArgs, DestinationArgs, PaceArgs, SelectArgs,
+    SourceArgs, StateArgs,
+};
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::exit::EXIT_CODES_HELP;
+
+/// How the three sources of options are merged.
+const PRECEDENCE_HELP: &str = "\
+Where options come from, the first that has one wins:
+  1. the command line
+  2. the environment: TRANSHIP_ and the option's name in capitals with underscores
+     (--part-size is TRANSHIP_PART_SIZE, SOURCE is TRANSHIP_SOURCE)
+  3. the TOML file named by --config or TRANSHIP_CONFIG, with the option's name as key
+     (part-size = \"64MiB\", tags and the like: no-tags = true)
+  4. the default
+A list (--include and its kin) is taken whole from the first place that has it. In the environment
+it is a JSON array of strings: TRANSHIP_INCLUDE='[\"*.jpg\", \"a,b\"]'. A switch is true or false there,
+and can be taken back on the command line: --quiet=false.
+Sizes are whole numbers with B, KiB, MiB, GiB, TiB (or K, M, G, T for the same), or KB, MB, GB, TB.
+Credentials are never options: each side uses the AWS default chain, or its profile.";
+
+/// Copies objects between S3-style stores, in parts, resumably, with balanced accounts.
+#[derive(Debug, Parser)]
+#[command(name = "tranship", version, after_help = EXIT_CODES_HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the destination equal to the source: one run
+    #[command(after_long_help = help_of_copy())]
+    Copy(Box<CopyArgs>),
+    /// Copy a world of awkward objects between two built-in stores, and check every byte
+    #[command(after_help = EXIT_CODES_HELP)]
+    Demo(DemoArgs),
+    /// Print a completion script
+    Completions {
+        /// The shell that will read it
+        shell: Shell,
+    },
+}
+
+/// Options of the demo.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DemoArgs {
+    /// Keep the ledger and the lists when the demo is over
+    #[arg(long)]
+    pub keep: bool,
+    /// Report as JSON, one event a line on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// A small world, done in seconds
+    #[arg(long)]
+    pub small: bool,
+}
+
+fn help_of_copy() -> String {
+    format!("{PRECEDENCE_HELP}\n\n{EXIT_CODES_HELP}")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_names_the_precedence_and_the_exit_codes() {
+        let help =
+            Cli::command().find_subcommand_mut("copy").unwrap().render_long_help().to_string();
+        assert!(help.contains("TRANSHIP_PART_SIZE"), "{help}");
+        assert!(help.contains("130  interrupted"), "{help}");
+    }
+}

@@ -1,0 +1,244 @@
+//! The options of `tranship copy`, one group for each heading of its help.
+
+#![expect(clippy::doc_markdown, reason = "these comments are the help text, which shows no markup")]
+
+use clap::{Args, ValueHint};
+use serde::Serialize;
+
+use crate::settings::names::{ACLS, COMPARE, OVERWRITE, SERVER_SIDE, SSE, TRUST, names};
+
+/// Options of `copy`. Serialised, the fields carry the options' names.
+#[derive(Debug, Clone, Default, Serialize, Args)]
+pub struct CopyArgs {
+    /// Where objects come from: s3://bucket/prefix. The prefix is a string, not a folder
+    pub source: Option<String>,
+    /// Where they go: s3://bucket/prefix, followed by what the source prefix leaves of the key
+    pub destination: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub source_options: SourceArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub destination_options: DestinationArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub select: SelectArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub compare: CompareArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub delete: DeleteArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub carry: CarryArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub pace: PaceArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub state: StateArgs,
+}
+
+/// Options of the side that is read.
+#[derive(Debug, Clone, Default, Serialize, Args)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Source")]
+pub struct SourceArgs {
+    /// The store's S3 endpoint, such as https://oss-cn-hangzhou.aliyuncs.com; Amazon S3 if absent
+    #[arg(long, value_name = "URL")]
+    pub source_endpoint: Option<String>,
+    /// The region that requests are signed for
+    #[arg(long, value_name = "REGION")]
+    pub source_region: Option<String>,
+    /// The profile of the AWS configuration that credentials come from
+    #[arg(long, value_name = "NAME")]
+    pub source_profile: Option<String>,
+    /// Put the bucket into the path, not the host name; decided by the endpoint if absent
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub source_path_style: Option<bool>,
+    /// Sign nothing: a public bucket
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub source_anonymous: Option<bool>,
+    /// Agree to pay for the requests and the traffic
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub source_requester_pays: Option<bool>,
+}
+
+/// Options of the side that is written.
+#[derive(Debug, Clone, Default, Serialize, Args)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Destination")]
+pub struct DestinationArgs {
+    /// The store's S3 endpoint, such as https://oss-cn-hangzhou.aliyuncs.com; Amazon S3 if absent
+    #[arg(long, value_name = "URL")]
+    pub destination_endpoint: Option<String>,
+    /// The region that requests are signed for
+    #[arg(long, value_name = "REGION")]
+    pub destination_region: Option<String>,
+    /// The profile of the AWS configuration that credentials come from
+    #[arg(long, value_name = "NAME")]
+    pub destination_profile: Option<String>,
+    /// Put the bucket into the path, not the host name; decided by the endpoint if absent
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub destination_path_style: Option<bool>,
+    /// Sign nothing: a public bucket
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub destination_anonymous: Option<bool>,
+    /// Agree to pay for the requests and the traffic
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub destination_requester_pays: Option<bool>,
+    /// Refuse to write if the destination bucket is not this account's (12 digits)
+    #[arg(long, value_name = "ACCOUNT")]
+    pub expected_bucket_owner: Option<String>,
+}
+
+/// Options that choose objects. Patterns see the key without the source prefix.
+#[derive(Debug, Clone, Default, Serialize, Args)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Which objects")]
+pub struct SelectArgs {
+    /// Copy only keys that match one of these, or an --include-regex (repeatable); * matches any text, / too
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// Leave out keys that match (repeatable); wins over any include
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// As --include, with a regular expression that may match anywhere in the key
+    #[arg(long, value_name = "REGEX")]
+    pub include_regex: Vec<String>,
+    /// As --exclude, with a regular expression
+    #[arg(long, value_name = "REGEX")]
+    pub exclude_regex: Vec<String>,
+    /// Leave out smaller objects
+    #[arg(long, value_name = "SIZE")]
+    pub min_size: Option<String>,
+    /// Leave out larger objects
+    #[arg(long, value_name = "SIZE")]
+    pub max_size: Option<String>,
+    /// Leave out objects modified before this time (RFC 3339, such as 2024-05-01T00:00:00Z)
+    #[arg(long, value_name = "TIME")]
+    pub modified_after: Option<String>,
+    /// Leave out objects modified after this time
+    #[arg(long, value_name = "TIME")]
+    pub modified_before: Option<String>,
+    /// Copy only the keys in this file: one a line, or a former failure list
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub keys_from: Option<String>,
+}
+
+/// Options that decide what is copied again.
+#[derive(Debug, Clone, Default, Serialize, Args)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "What counts as equal")]
+pub struct CompareArgs {
+    /// When two objects are equal [default: etag]
+    #[arg(long, value_name = "POLICY", value_parser = names(COMPARE))]
+    pub compare: Option<String>,
+    /// Whether an object that differs is written over [default: always]
+    #[arg(long, value_name = "POLICY", value_parser = names(OVERWRITE))]
+    pub overwrite: Option<String>,
+    /// Where ETags prove nothing, believe the same size and a later time
+    #[arg(long, value_name = "EVIDENCE", value_parser = names(TRUST))]
+    pub trust: Option<String>,
+}
+
+/// Options about objects that only the destination has.
+#[derive(Debug, Clone, Default, Serialize, Args)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Deleting")]
+pub struct DeleteArgs {
+    /// After the copies, delete what only the destination has, within the limits below
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub delete: Option<bool>,
+    /// Delete nothing if more objects than this would go [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub delete_max: Option<String>,
+    /// Delete nothing if more than this part of the destination would go [default: 10]
+    #[arg(long, value_name = "PERCENT")]
+    pub delete_max_ratio: Option<String>,
+    /// Delete even if the destination bucket keeps no versions, and nothing can be brought back
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub delete_unversioned: Option<bool>,
+    /// Where the list of candidates is written [default: beside the ledger]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub delete_manifest: Option<String>,
+}
+
+/// Options about what the destination stores with an object.
+#[derive(Debug, Clone, Default, Serialize, Args)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "What is written")]
+pub struct CarryArgs {
+    /// Write this storage class; keep takes the source's [default: keep]
+    #[arg(long, value_name = "CLASS")]
+    pub storage_class: Option<String>,
+    /// Ask for this canned ACL [default: none]
+    #[arg(long, value_name = "ACL", value_parser = names(ACLS))]
+    pub acl: Option<String>,
+    /// Encrypt at the destination with this method [default: as the bucket says]
+    #[arg(long, value_name = "METHOD", value_parser = names(SSE))]
+    pub sse: Option<String>,
+    /// The key of --sse aws:kms [default: the bucket's]
+    #[arg(long, value_name = "KEY")]
+    pub sse_kms_key_id: Option<String>,
+    /// Carry no tags over
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub no_tags: Option<bool>,
+    /// Write no copy token into the user metadata
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub no_token: Option<bool>,
+}
+
+/// Options about sizes, numbers and attempts.
+#[derive(Debug, Clone, Default, Serialize, Args)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Speed and limits")]
+pub struct PaceArgs {
+    /// Copy objects of this size and above in parts, 5MiB to 5GiB [default: 64MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub multipart_threshold: Option<String>,
+    /// The size of a part, 5MiB to 5GiB [default: the source's own, or chosen by size]
+    #[arg(long, value_name = "SIZE")]
+    pub part_size: Option<String>,
+    /// Streams at a time, 1 to 4096 [default: 64]
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<String>,
+    /// Memory for the streams [default: 256MiB, or what the concurrency needs]
+    #[arg(long, value_name = "SIZE")]
+    pub memory_budget: Option<String>,
+    /// Let the store copy by itself where both sides are one store [default: auto]
+    #[arg(long, value_name = "WHEN", value_parser = names(SERVER_SIDE))]
+    pub server_side: Option<String>,
+    /// How often an object that really failed is tried again, 0 to 100 [default: 5]
+    #[arg(long, value_name = "N")]
+    pub retries: Option<String>,
+}
+
+/// Options about the run itself.
+#[derive(Debug, Clone, Default, Serialize, Args)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "This run")]
+pub struct StateArgs {
+    /// Say what would be done, and write nothing to the destination
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub dry_run: Option<bool>,
+    /// What the transfer remembers [default: $XDG_STATE_HOME/tranship/<transfer>.redb]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub ledger: Option<String>,
+    /// Where the failure list is written [default: beside the ledger]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub failures: Option<String>,
+    /// Trust the certificate authorities in this PEM file, for both sides
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub ca_bundle: Option<String>,
+    /// A TOML file with options
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<String>,
+    /// Report as JSON, one event a line on standard output
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub json: Option<bool>,
+    /// Report errors only
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub quiet: Option<bool>,
+}

@@ -1,0 +1,247 @@
+//! Puts the embedded engine together: two stores, a ledger, a policy, and the loops that run them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use async_lock::Semaphore;
+use tokio::sync::mpsc;
+use tranship_adapters::clock::SystemClock;
+use tranship_adapters::embedded::{EmbeddedFile, OpenError};
+use tranship_adapters::ledgers::memory::MemoryLedger;
+use tranship_adapters::queues::memory::MemoryQueue;
+use tranship_adapters::stores::s3::{S3Settings, S3Store};
+use tranship_core::error::{Disposition, ErrorKind, LedgerError, StageError, StoreError};
+use tranship_core::finder::{self, KeyLines};
+use tranship_core::location::Transfer;
+use tranship_core::policy::{Policy, ServerSide};
+use tranship_core::ports::{Clock, Ledger, TaskQueue};
+use tranship_core::progress::Progress;
+use tranship_core::rows::{self, HeaderId, List, Note, Run, ScanRange};
+use tranship_core::stage::Stage;
+use tranship_core::store::{BucketFacts, ListRequest, ObjectStore};
+
+use crate::driver::{self, Ended, Hooks};
+
+/// The queue's messages are this process's own: none is to come back while it lives.
+const VISIBILITY_MS: u64 = 365 * 24 * 60 * 60 * 1_000;
+
+/// Attempts of each question that is asked before the run begins.
+const PREFLIGHT_ATTEMPTS: u32 = 5;
+/// Pause after the first of them; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// What an engine is made of.
+#[derive(Debug)]
+pub struct Parts {
+    pub transfer: Transfer,
+    pub source: S3Settings,
+    pub destination: S3Settings,
+    pub policy: Policy,
+    /// The second flag of deletes: without it, an unversioned destination keeps everything.
+    pub delete_unversioned: bool,
+    /// Copy on the server's side if both sides are one store and the destination may read the source.
+    pub server_side_if_possible: bool,
+    /// `None`: in memory, for a run that is to leave no trace.
+    pub ledger: Option<PathBuf>,
+    /// Names everything that decides what a run copies.
+    pub fingerprint: String,
+    /// Where the keys come from, if not from the listing.
+    pub lines: Option<Arc<dyn KeyLines>>,
+}
+
+/// Why there is no run.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Ledger(#[from] OpenError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Rows(#[from] LedgerError),
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<StageError> for EngineError {
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::Store(error) => Self::Store(error),
+            StageError::Ledger(error) => Self::Rows(error),
+        }
+    }
+}
+
+/// An engine that is ready to run.
+#[derive(Debug)]
+pub struct Engine {
+    stage: Arc<Stage>,
+    asked: mpsc::Receiver<(HeaderId, u64)>,
+    fingerprint: String,
+    lines: Option<Arc<dyn KeyLines>>,
+    listing_done: Arc<AtomicBool>,
+    // Held so that the file stays open, and locked, as long as the engine lives.
+    file: Option<EmbeddedFile>,
+}
+
+impl Engine {
+    /// Connects both sides, asks them what must be known before anything is written, and opens the
+    /// ledger last: whatever is wrong with the buckets leaves no file behind.
+    pub async fn assemble(parts: Parts, progress: Arc<Progress>) -> Result<Self, EngineError> {
+        let mut policy = parts.policy;
+        if parts.server_side_if_possible && parts.source.endpoint == parts.destination.endpoint {
+            let bucket = parts.source.bucket.clone();
+            let through =
+                S3Store::connect(S3Settings { bucket, ..parts.destination.clone() }).await?;
+            if can_read(&through, &parts.transfer.source.prefix).await {
+                policy.server_side = ServerSide::Always;
+            }
+        }
+        let source: Arc<dyn ObjectStore> = Arc::new(S3Store::connect(parts.source).await?);
+        let destination: Arc<dyn ObjectStore> =
+            Arc::new(S3Store::connect(parts.destination).await?);
+        let facts = preflight(&parts.transfer, &*source, &*destination).await?;
+        if policy.delete.is_some() && !facts.versioned && !parts.delete_unversioned {
+            return Err(EngineError::Refused(format!(
+                "--delete: the bucket {} keeps no versions, so what is deleted there is lost; add --delete-unversioned if that is meant",
+                parts.transfer.destination.bucket
+            )));
+        }
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let transfer_id = parts.transfer.id();
+        let file = match &parts.ledger {
+            Some(path) => Some(EmbeddedFile::open(path, &transfer_id)?),
+            None => None,
+        };
+        let (ledger, queue): (Arc<dyn Ledger>, Arc<dyn TaskQueue>) = if let Some(file) = &file {
+            let queue = file.queue(clock.clone()).with_visibility(VISIBILITY_MS);
+            (Arc::new(file.ledger()), Arc::new(queue))
+        } else {
+            let queue = MemoryQueue::new(clock.clone()).with_visibility(VISIBILITY_MS);
+            (Arc::new(MemoryLedger::new()), Arc::new(queue))
+        };
+        let (completer, asked) = driver::channel();
+        let stage = Stage {
+            transfer: parts.transfer,
+            transfer_id,
+            streams: Semaphore::new(policy.limits.streams_max),
+            policy,
+            source,
+            destination,
+            ledger,
+            queue,
+            completer,
+            clock,
+            progress,
+            stopping: Arc::default(),
+            destination_is_opaque: AtomicBool::new(false),
+        };
+        let (fingerprint, lines) = (parts.fingerprint, parts.lines);
+        let listing_done = Arc::default();
+        Ok(Self { stage: Arc::new(stage), asked, fingerprint, lines, listing_done, file })
+    }
+
+    /// Set it, and the run stops at the next safe point.
+    pub fn stopping(&self) -> Arc<AtomicBool> {
+        self.stage.stopping.clone()
+    }
+
+    /// Set once everything is listed.
+    pub fn listing_done(&self) -> Arc<AtomicBool> {
+        self.listing_done.clone()
+    }
+
+    /// Where the ledger is, for a person.
+    pub fn ledger_name(&self) -> String {
+        self.file
+            .as_ref()
+            .map_or_else(|| "memory".to_owned(), |file| file.path().display().to_string())
+    }
+
+    /// Whether an earlier process left this run open.
+    pub async fn resumes(&self) -> Result<bool, EngineError> {
+        let run = rows::load::<Run>(&*self.stage.ledger, &Run::row_key()).await?;
+        Ok(run.is_some_and(|run| run.is_open() && run.fingerprint == self.fingerprint))
+    }
+
+    /// Runs to the end of the run; tells what failed, and how many candidates for deletion the
+    /// manifest names.
+    pub async fn run(
+        self,
+        manifest: Option<&Path>,
+        mut each_failure: impl FnMut(&Note),
+    ) -> Result<(Ended, u64), EngineError> {
+        let range = match &self.lines {
+            Some(_) => ScanRange::File { line: 0 },
+            None => ScanRange::Keys { through: None },
+        };
+        let Self { stage, asked, fingerprint, lines, listing_done, file: _file } = self;
+        let hooks = Hooks { lines, listing_done, manifest: manifest.map(Path::to_owned) };
+        let ended = driver::run(stage.clone(), asked, &fingerprint, range, hooks).await?;
+        let generation = match &ended {
+            Ended::Closed(run) | Ended::Interrupted(run) | Ended::Halted(run, _) => run.generation,
+        };
+        finder::notes(&stage, List::Failures, generation, |note| {
+            each_failure(note);
+            Ok(())
+        })
+        .await?;
+        let mut candidates = 0;
+        finder::notes(&stage, List::Candidates, generation, |_| {
+            candidates += 1;
+            Ok(())
+        })
+        .await?;
+        Ok((ended, candidates))
+    }
+}
+
+/// Whether a store's credentials can read an object under a prefix of its bucket.
+async fn can_read(store: &S3Store, prefix: &str) -> bool {
+    let request = ListRequest { prefix: prefix.to_owned(), limit: 1, ..ListRequest::default() };
+    let Ok(page) = store.list(&request).await else { return false };
+    let Some(first) = page.objects.first() else { return false };
+    store.head(&first.key, None, None).await.is_ok()
+}
+
+/// Repeats what may pass: a hiccup at the start is no reason to run the command again.
+async fn patiently<T, F, R>(mut call: F) -> Result<T, StoreError>
+where
+    F: FnMut() -> R,
+    R: Future<Output = Result<T, StoreError>>,
+{
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..PREFLIGHT_ATTEMPTS {
+        match call().await {
+            Err(error) if error.disposition() == Disposition::Retry => {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            answer => return answer,
+        }
+    }
+    call().await
+}
+
+/// Both buckets are there, may be listed, and answer; the destination's facts.
+async fn preflight(
+    transfer: &Transfer,
+    source: &dyn ObjectStore,
+    destination: &dyn ObjectStore,
+) -> Result<BucketFacts, EngineError> {
+    for (store, prefix) in
+        [(source, &transfer.source.prefix), (destination, &transfer.destination.prefix)]
+    {
+        let request = ListRequest { prefix: prefix.clone(), limit: 1, ..ListRequest::default() };
+        patiently(|| store.list(&request)).await?;
+    }
+    match patiently(|| destination.bucket()).await {
+        Ok(facts) => Ok(facts),
+        // Listing works; a policy that hides the bucket's own settings is common, and no reason to stop.
+        Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::Unsupported) => {
+            Ok(BucketFacts::default())
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,98 @@
+//! Ctrl-C: the first asks the run to stop cleanly, the second ends it at once.
+
+use tokio::sync::watch;
+
+use crate::display::Reporter;
+
+/// Says whether the run was asked to stop. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// One that is never asked, and one that already was, are what tests and the demo need.
+    pub fn fixed(requested: bool) -> Self {
+        Self(watch::channel(requested).1)
+    }
+
+    /// A stop and the switch that requests it.
+    pub fn with_switch() -> (Self, StopSwitch) {
+        let (sender, receiver) = watch::channel(false);
+        (Self(receiver), StopSwitch(sender))
+    }
+
+    pub fn is_requested(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Returns when the run is asked to stop; never, if nobody can ask any more.
+    pub async fn requested(&self) {
+        let mut receiver = self.0.clone();
+        if receiver.wait_for(|requested| *requested).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Requests a stop.
+#[derive(Debug)]
+pub struct StopSwitch(watch::Sender<bool>);
+
+impl StopSwitch {
+    pub fn request(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Requests a stop at the first signal and returns at the second.
+    pub async fn on_signals(&self, reporter: &Reporter) {
+        signal().await;
+        self.request();
+        reporter.interrupted();
+        signal().await;
+    }
+}
+
+#[cfg(unix)]
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return ctrl_c().await;
+    };
+    tokio::select! {
+        () = ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() {
+    ctrl_c().await;
+}
+
+/// Without a handler there is nothing to wait for: the system's own then ends the process.
+async fn ctrl_c() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_is_seen_by_every_clone() {
+        let (stop, switch) = Stop::with_switch();
+        let other = stop.clone();
+        assert!(!other.is_requested());
+        switch.request();
+        other.requested().await;
+        assert!(stop.is_requested());
+    }
+
+    #[test]
+    fn a_fixed_stop_stays_as_it_is() {
+        assert!(Stop::fixed(true).is_requested());
+        assert!(!Stop::fixed(false).is_requested());
+    }
+}

@@ -1,0 +1,142 @@
+//! The `tranship` command, without its process: arguments and environment in, an exit code out.
+//!
+//! [`args`] is what can be written on the command line; [`settings`] merges it with the environment
+//! and the configuration file into plain data and refuses what cannot be right; [`embedded`] and
+//! [`demo`] do the work; [`display`] is everything that a person or a log sees of it.
+
+pub mod args;
+pub mod demo;
+pub mod display;
+pub mod driver;
+pub mod embedded;
+pub mod engine;
+pub mod exit;
+pub mod interrupt;
+pub mod keys_file;
+pub mod ledger_path;
+pub mod resume;
+pub mod settings;
+pub mod usage;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use clap::{CommandFactory, Parser};
+
+use crate::args::{Cli, Command, CopyArgs, DemoArgs};
+use crate::display::{Display, Reporter};
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Stop;
+use crate::settings::{CopySettings, Verbosity};
+use crate::usage::UsageError;
+
+/// Runs the command. `args` begins with the name of the program.
+pub async fn run(args: Vec<OsString>, env: BTreeMap<String, String>) -> Exit {
+    let resume = resume::command_line(&args);
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(error) => return of_clap(&error),
+    };
+    match cli.command {
+        Command::Copy(args) => Box::pin(copy(&args, &env, resume)).await,
+        Command::Demo(args) => Box::pin(demo(args, resume)).await,
+        Command::Completions { shell } => completions(shell),
+    }
+}
+
+/// What to say when the process cannot even start its threads.
+pub fn no_runtime(error: &io::Error) -> Exit {
+    complain(&format!("the runtime cannot start: {error}"));
+    Exit::Other
+}
+
+async fn copy(args: &CopyArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
+    let settings = match read_settings(args, env) {
+        Ok(settings) => settings,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Usage;
+        }
+    };
+    let reporter =
+        Reporter::new(Display::choose(settings.verbosity, io::stderr().is_terminal()), resume);
+    let (stop, switch) = Stop::with_switch();
+    let result = tokio::select! {
+        result = embedded::copy(settings, reporter.clone(), stop) => result,
+        () = switch.on_signals(&reporter) => Ok(Exit::Interrupted),
+    };
+    finish(&reporter, result)
+}
+
+async fn demo(args: DemoArgs, resume: String) -> Exit {
+    let verbosity = if args.json { Verbosity::Json } else { Verbosity::Normal };
+    let reporter = Reporter::new(Display::choose(verbosity, io::stderr().is_terminal()), resume);
+    let (stop, switch) = Stop::with_switch();
+    let result = tokio::select! {
+        result = demo::demo(args, reporter.clone(), stop) => result,
+        () = switch.on_signals(&reporter) => Ok(Exit::Interrupted),
+    };
+    finish(&reporter, result)
+}
+
+fn finish(reporter: &Reporter, result: Result<Exit, Failure>) -> Exit {
+    reporter.close();
+    result.unwrap_or_else(|failure| {
+        reporter.run_failed(&failure);
+        failure.exit
+    })
+}
+
+/// Reads the configuration file, if one is named, and resolves everything. Writes nothing.
+pub fn read_settings(
+    args: &CopyArgs,
+    env: &BTreeMap<String, String>,
+) -> Result<CopySettings, UsageError> {
+    let Some((path, place)) = settings::config_path(args, env) else {
+        return CopySettings::resolve(args, env, None);
+    };
+    let text = read_config(&path).map_err(|what| {
+        UsageError::new(
+            format!("the configuration file {} {what}", usage::quoted(&path.to_string_lossy())),
+            place,
+            "name a readable TOML file, or leave the option away",
+        )
+    })?;
+    CopySettings::resolve(args, env, Some((&path, &text)))
+}
+
+fn read_config(path: &Path) -> Result<String, String> {
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = 1 + good.filter(|byte| **byte == b'\n').count();
+        format!("is not UTF-8 in line {line}")
+    })
+}
+
+fn completions(shell: clap_complete::Shell) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tranship", &mut script);
+    match io::stdout().lock().write_all(&script) {
+        Ok(()) => Exit::Success,
+        // A reader who closed the pipe has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
+        Err(error) => {
+            complain(&format!("the completions cannot be written: {error}"));
+            Exit::Other
+        }
+    }
+}
+
+/// `--help` and `--version` are no errors, whatever clap calls them.
+fn of_clap(error: &clap::Error) -> Exit {
+    // A reader who closed the pipe has seen enough.
+    error.print().ok();
+    if error.use_stderr() { Exit::Usage } else { Exit::Success }
+}
+
+fn complain(message: &str) {
+    writeln!(io::stderr().lock(), "error: {message}").ok();
+}

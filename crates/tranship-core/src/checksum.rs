@@ -1,0 +1,163 @@
+//! Checksums of parts, combined into those of whole objects.
+//!
+//! A part's CRCs are computed while its bytes pass. CRCs are linear, so the whole object's follow
+//! from the parts' alone, wherever each was copied; an `ETag` of the composite kind follows from the
+//! parts' MD5 `ETag`s, which the destination computed. Nothing here reads an object twice.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use crc_fast::{CrcAlgorithm, Digest, checksum_combine};
+use md5::{Digest as _, Md5};
+use serde::{Deserialize, Serialize};
+
+use crate::object::ETag;
+
+/// The CRCs that are computed over passing bytes. Two cost about as much as a memory copy each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Algorithm {
+    Crc64Nvme,
+    Crc32C,
+    Crc32,
+}
+
+impl Algorithm {
+    pub const ALL: [Self; 3] = [Self::Crc64Nvme, Self::Crc32C, Self::Crc32];
+
+    fn crc(self) -> CrcAlgorithm {
+        match self {
+            Self::Crc64Nvme => CrcAlgorithm::Crc64Nvme,
+            Self::Crc32C => CrcAlgorithm::Crc32Iscsi,
+            Self::Crc32 => CrcAlgorithm::Crc32IsoHdlc,
+        }
+    }
+
+    fn width_bytes(self) -> usize {
+        match self {
+            Self::Crc64Nvme => 8,
+            Self::Crc32C | Self::Crc32 => 4,
+        }
+    }
+
+    /// As the store's header has it: base64 of the big-endian value.
+    pub fn encode(self, value: u64) -> String {
+        let bytes = value.to_be_bytes();
+        BASE64.encode(bytes.get(8 - self.width_bytes()..).unwrap_or(&bytes))
+    }
+
+    /// `None` for anything but a full-object value of this algorithm (a composite one has a dash).
+    pub fn decode(self, text: &str) -> Option<u64> {
+        let bytes = BASE64.decode(text).ok()?;
+        if bytes.len() != self.width_bytes() {
+            return None;
+        }
+        Some(bytes.iter().fold(0, |value, byte| (value << 8) | u64::from(*byte)))
+    }
+}
+
+/// A checksum over all bytes of an object or a part, as a store keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checksum {
+    pub algorithm: Algorithm,
+    pub value: u64,
+}
+
+/// The running CRCs of one body.
+pub struct Crcs {
+    digests: Vec<(Algorithm, Digest)>,
+}
+
+impl std::fmt::Debug for Crcs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.digests.iter().map(|(algorithm, _)| algorithm)).finish()
+    }
+}
+
+impl Crcs {
+    pub fn new(algorithms: &[Algorithm]) -> Self {
+        Self { digests: algorithms.iter().map(|a| (*a, Digest::new(a.crc()))).collect() }
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        for (_, digest) in &mut self.digests {
+            digest.update(bytes);
+        }
+    }
+
+    pub fn finish(&self) -> Vec<Checksum> {
+        self.digests
+            .iter()
+            .map(|(algorithm, digest)| Checksum { algorithm: *algorithm, value: digest.finalize() })
+            .collect()
+    }
+}
+
+/// The whole's CRC from its parts' in order, each with its length in bytes.
+pub fn combine(algorithm: Algorithm, parts: impl IntoIterator<Item = (u64, u64)>) -> u64 {
+    let crc = algorithm.crc();
+    let empty = Digest::new(crc).finalize();
+    parts.into_iter().fold(empty, |whole, (value, size)| checksum_combine(crc, whole, value, size))
+}
+
+/// The `ETag` that S3 gives to parts with these plain `ETag`s; `None` if one of them is not MD5.
+pub fn composite_etag<'a>(parts: impl IntoIterator<Item = &'a ETag>) -> Option<ETag> {
+    let mut md5 = Md5::new();
+    let mut count = 0_u32;
+    for part in parts {
+        md5.update(part.md5()?);
+        count += 1;
+    }
+    (count > 0).then(|| ETag::new(&format!("{}-{count}", hex::encode(md5.finalize()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn crc(algorithm: Algorithm, bytes: &[u8]) -> u64 {
+        let mut crcs = Crcs::new(&[algorithm]);
+        crcs.update(bytes);
+        crcs.finish()[0].value
+    }
+
+    #[test]
+    fn the_published_check_values_hold() {
+        for (algorithm, value) in [
+            (Algorithm::Crc64Nvme, 0xae8b_1486_0a79_9888),
+            (Algorithm::Crc32C, 0xe306_9283),
+            (Algorithm::Crc32, 0xcbf4_3926),
+        ] {
+            assert_eq!(crc(algorithm, b"123456789"), value, "{algorithm:?}");
+            assert_eq!(algorithm.decode(&algorithm.encode(value)), Some(value));
+        }
+        assert_eq!(Algorithm::Crc32.decode("AAAAAA==-3"), None);
+    }
+
+    #[test]
+    fn a_composite_etag_is_the_md5_of_the_parts_md5() {
+        let part = ETag::new("d41d8cd98f00b204e9800998ecf8427e");
+        let composite = composite_etag([&part]).unwrap();
+        assert_eq!(composite.as_str(), "59adb24ef3cdbe0297f05b395827453f-1");
+        assert_eq!(composite_etag([&part, &ETag::new("opaque")]), None);
+        assert_eq!(composite_etag([]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn combining_parts_equals_hashing_the_whole(
+            bytes in proptest::collection::vec(any::<u8>(), 0..4_096),
+            cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..6),
+        ) {
+            let mut cuts: Vec<usize> = cuts.iter().map(|i| i.index(bytes.len() + 1)).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            for algorithm in Algorithm::ALL {
+                let parts = cuts.windows(2).map(|w| {
+                    let part = &bytes[w[0]..w[1]];
+                    (crc(algorithm, part), u64::try_from(part.len()).unwrap())
+                });
+                prop_assert_eq!(combine(algorithm, parts), crc(algorithm, &bytes));
+            }
+        }
+    }
+}

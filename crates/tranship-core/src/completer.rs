@@ -1,0 +1,273 @@
+//! The completer: makes an upload visible once, and only when it is proven.
+//!
+//! Before: every part is recorded and there, the whole composes to the source's own checksum, and
+//! the source is still the one that was copied. After: whatever the answer was, a look at the
+//! destination tells what happened.
+
+use crate::compare;
+use crate::error::{ErrorKind, StageError, StoreError};
+use crate::object::{ETag, PartNumber};
+use crate::outcome::Outcome;
+use crate::protocol::{self, NotAdmitted, Verdict};
+use crate::rows::{self, Header, HeaderId, PartGroup, Status};
+use crate::settle::settle_header;
+use crate::stage::Stage;
+use crate::store::{Completion, Head, Part};
+use crate::worker::{head_if_there, replan, source_is_gone};
+
+/// Rounds of "send, look, decide" of one attempt; what needs more comes back by the sweep.
+const ROUNDS_MAX: u32 = 8;
+
+/// Completes the upload of an epoch, if it is still to be completed. Safe to run any number of
+/// times, at the same time too.
+pub async fn complete(stage: &Stage, id: &HeaderId, epoch: u64) -> Result<(), StageError> {
+    let Some(header) = rows::load::<Header>(&*stage.ledger, &id.row_key()).await? else {
+        return Ok(());
+    };
+    let Some(header) = protocol::claim(header, epoch, stage.clock.now()) else { return Ok(()) };
+    if !rows::store(&*stage.ledger, &header).await? {
+        return Ok(());
+    }
+    let header = match run(stage, header).await {
+        Err((header, error)) => {
+            release(stage, header).await?;
+            return Err(error);
+        }
+        Ok(header) => header,
+    };
+    stage.ledger.forget(&header.id().groups_prefix(epoch)).await?;
+    Ok(())
+}
+
+/// Gives the lease back, so that the next attempt need not wait for it to lapse.
+async fn release(stage: &Stage, mut header: Header) -> Result<(), StageError> {
+    header.lease_until = None;
+    header.due = Some(stage.clock.now());
+    header.revision += 1;
+    // If it moved on meanwhile, somebody else takes care.
+    let _moved_on = rows::store(&*stage.ledger, &header).await?;
+    Ok(())
+}
+
+type Ended = Result<Header, (Header, StageError)>;
+
+async fn run(stage: &Stage, mut header: Header) -> Ended {
+    for _ in 0..ROUNDS_MAX {
+        let verdict = match round(stage, &header).await {
+            Ok(verdict) => verdict,
+            Err(error) => return Err((header, error)),
+        };
+        let step = match verdict {
+            Step::Landed => landed(stage, &header).await,
+            Step::Rebase(condition) => {
+                header.condition = Some(condition);
+                header.revision += 1;
+                match rows::store(&*stage.ledger, &header).await {
+                    Ok(true) => continue,
+                    Ok(false) => return Ok(header),
+                    Err(error) => return Err((header, error.into())),
+                }
+            }
+            Step::Again(ms) => {
+                stage.progress.retried();
+                stage.clock.sleep(stage.spread(ms)).await;
+                continue;
+            }
+            Step::Foreign => finish(stage, &header, Status::Conflict, Outcome::Kept).await,
+            Step::Gone => finish(stage, &header, Status::Gone, Outcome::Vanished).await,
+            Step::Replan(reason) => {
+                header.reason = Some(reason);
+                replan(stage, &header).await
+            }
+        };
+        return match step {
+            Ok(()) => Ok(header),
+            Err(error) => Err((header, error)),
+        };
+    }
+    let context = format!("CompleteMultipartUpload {}", header.destination_key);
+    let text = "the upload could not be completed; it is tried again later";
+    Err((header, StoreError::new(ErrorKind::Unavailable, context, text).into()))
+}
+
+enum Step {
+    Landed,
+    Rebase(crate::store::Condition),
+    Again(u64),
+    Foreign,
+    Gone,
+    Replan(String),
+}
+
+async fn round(stage: &Stage, header: &Header) -> Result<Step, StageError> {
+    let Some(upload) = &header.upload else { return Ok(Step::Replan("no upload".to_owned())) };
+    let key = &header.destination_key;
+    let mut lived = true;
+    let sent = match admitted(stage, header).await? {
+        Admission::Parts(parts) => {
+            if let Some(step) = source_moved(stage, header).await? {
+                return Ok(step);
+            }
+            let size = header.layout.map_or(0, |layout| layout.size());
+            let condition = header.condition.as_ref();
+            let completion = Completion { key, upload, parts: &parts, size, condition };
+            stage.destination.complete_upload(completion).await.err()
+        }
+        Admission::Refused(reason) => return Ok(Step::Replan(reason)),
+        Admission::UploadGone => {
+            lived = false;
+            None
+        }
+    };
+    if let Some(error) = &sent
+        && protocol::is_final(error.kind)
+    {
+        return Err(error.clone().into());
+    }
+    let there = head_if_there(stage, &*stage.destination, key).await?;
+    if lived && sent.is_some() {
+        lived = upload_lives(stage, header).await?;
+    }
+    let over = match (&there, &header.source) {
+        (Some(there), Some(source)) => {
+            compare::may_overwrite(&stage.policy, source, &there.identity)
+        }
+        _ => true,
+    };
+    // A clean answer that cannot be seen is no answer either: the same table decides.
+    let alive = lived && (sent.is_some() || there.is_none());
+    Ok(match protocol::reconcile(header, &stage.transfer_id, there.as_ref(), alive, over) {
+        Verdict::Landed => Step::Landed,
+        Verdict::Again => match sent {
+            Some(error) if error.kind == ErrorKind::InvalidPart => Step::Again(100),
+            Some(error) if error.kind == ErrorKind::Invalid => return Err(error.into()),
+            _ => Step::Again(500),
+        },
+        Verdict::Rebase(condition) => Step::Rebase(condition),
+        Verdict::Foreign => Step::Foreign,
+        Verdict::Lost if sent.is_none() && lived && is_plain_success(header, there.as_ref()) => {
+            Step::Landed
+        }
+        Verdict::Lost => Step::Replan("the multipart upload is gone".to_owned()),
+    })
+}
+
+/// The store said 200, and what lies there has the planned size: without a token that is all the
+/// evidence there can be.
+fn is_plain_success(header: &Header, there: Option<&Head>) -> bool {
+    there.is_some_and(|head| {
+        crate::token::Token::read(&head.attributes.user).is_none()
+            && Some(head.identity.size) == header.layout.map(|layout| layout.size())
+    })
+}
+
+async fn upload_lives(stage: &Stage, header: &Header) -> Result<bool, StageError> {
+    let Some(upload) = &header.upload else { return Ok(false) };
+    match stage
+        .retried(|| stage.destination.list_parts(&header.destination_key, upload, None))
+        .await
+    {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind == ErrorKind::NoSuchUpload => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+enum Admission {
+    Parts(Vec<(PartNumber, ETag)>),
+    UploadGone,
+    Refused(String),
+}
+
+async fn admitted(stage: &Stage, header: &Header) -> Result<Admission, StageError> {
+    let mut recorded: Vec<PartGroup> = Vec::new();
+    for group in 0..header.group_count() {
+        recorded.push(stage.ledger.part_group(&header.id(), header.epoch, group).await?);
+    }
+    let Some(listed) = listed_parts(stage, header).await? else { return Ok(Admission::UploadGone) };
+    Ok(match protocol::admit(header, &recorded, &listed) {
+        Ok(parts) => Admission::Parts(parts),
+        Err(NotAdmitted::Corrupt(reason)) => Admission::Refused(reason),
+        Err(NotAdmitted::Differs(n) | NotAdmitted::Missing(n)) => {
+            Admission::Refused(format!("part {} is not in the upload as it was recorded", n.get()))
+        }
+    })
+}
+
+/// All parts of the upload; `None` if the store does not know it.
+async fn listed_parts(stage: &Stage, header: &Header) -> Result<Option<Vec<Part>>, StageError> {
+    let Some(upload) = &header.upload else { return Ok(None) };
+    let mut parts = Vec::new();
+    let mut after = None;
+    loop {
+        let list = || stage.destination.list_parts(&header.destination_key, upload, after);
+        match stage.retried(list).await {
+            Ok(page) => {
+                parts.extend(page.parts);
+                match page.next {
+                    Some(next) if after.is_none_or(|after| next > after) => after = Some(next),
+                    _ => return Ok(Some(parts)),
+                }
+            }
+            Err(error) if error.kind == ErrorKind::NoSuchUpload => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A look at the source without its version: has it moved since it was planned?
+async fn source_moved(stage: &Stage, header: &Header) -> Result<Option<Step>, StageError> {
+    let Some(now) = head_if_there(stage, &*stage.source, &header.source_key).await? else {
+        if source_is_gone(stage, &header.source_key).await? {
+            return Ok(Some(Step::Gone));
+        }
+        return Ok(Some(Step::Again(500)));
+    };
+    let same = header.source.as_ref().is_some_and(|planned| planned.is_same_as(&now.identity));
+    Ok((!same).then(|| Step::Replan("the source changed while it was copied".to_owned())))
+}
+
+/// What was copied is visible. If the source moved in that very moment, the next epoch follows.
+async fn landed(stage: &Stage, header: &Header) -> Result<(), StageError> {
+    if let Some(Step::Replan(reason)) = source_moved(stage, header).await? {
+        let mut moved = header.clone();
+        moved.reason = Some(reason);
+        moved.upload = None;
+        return replan(stage, &moved).await;
+    }
+    let mut uploads = header.old_uploads.clone();
+    // A replayed or lost answer may have left nothing, or the store may still list it.
+    uploads.retain(|old| Some(old) != header.upload.as_ref());
+    crate::worker::abort_all(stage, &header.destination_key, &uploads).await?;
+    // Settled first: a crash in between is repeated, and settling twice counts once.
+    settle_header(stage, &header.account, Outcome::Copied, None).await?;
+    close(stage, header, Status::Done).await
+}
+
+/// A terminal state without a copy: abort until nothing is left, then look once more.
+async fn finish(
+    stage: &Stage,
+    header: &Header,
+    status: Status,
+    outcome: Outcome,
+) -> Result<(), StageError> {
+    let uploads: Vec<_> = header.upload.iter().chain(&header.old_uploads).cloned().collect();
+    crate::worker::abort_all(stage, &header.destination_key, &uploads).await?;
+    let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
+    if there.is_some_and(|there| protocol::is_ours(header, &stage.transfer_id, &there)) {
+        return landed(stage, header).await;
+    }
+    settle_header(stage, &header.account, outcome, None).await?;
+    close(stage, header, status).await
+}
+
+async fn close(stage: &Stage, header: &Header, status: Status) -> Result<(), StageError> {
+    let mut closed = header.clone();
+    closed.status = status;
+    closed.lease_until = None;
+    closed.due = None;
+    closed.old_uploads.clear();
+    closed.revision += 1;
+    let _moved_on = rows::store(&*stage.ledger, &closed).await?;
+    Ok(())
+}

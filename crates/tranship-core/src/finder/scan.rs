@@ -1,0 +1,507 @@
+//! One scan: lists its range on both sides at once, merges, and closes it window by window.
+//!
+//! A window's tasks are sent first and its cursor is moved after, with a compare-and-set that also
+//! names the attempt whose tasks count. A scan that was cut off is listed again from its last
+//! cursor; the tasks that were sent twice work twice and settle once. A scan that runs long gives
+//! the second half of what remains to a new scan.
+
+use std::sync::Arc;
+
+use crate::compare::{self, Pair, Verdict};
+use crate::error::{ErrorKind, LedgerError, StageError, StoreError};
+use crate::message::{Action, Entry, ObjectsTask, ScanTask, Work, entry_bytes};
+use crate::object::{Millis, ObjectKey};
+use crate::outcome::{Account, Count, Outcome};
+use crate::policy::Filter;
+use crate::ports::Queue;
+use crate::rows::{self, List, Note, Notes, Run, Scan, ScanRange, TaskId};
+use crate::split::Search;
+use crate::stage::Stage;
+use crate::store::{Condition, ListPage, ListRequest, Listed, ObjectStore};
+use crate::worker::encode;
+
+/// Keys of one page: what S3 gives at most.
+const PAGE_KEYS: u16 = 1_000;
+/// Windows that a scan closes between two splits.
+const WINDOWS_BEFORE_SPLIT: u64 = 1;
+/// Pause while the workers catch up.
+const BACKPRESSURE_MS: u64 = 50;
+
+/// The lines of a file of keys, by position.
+pub trait KeyLines: Send + Sync + std::fmt::Debug {
+    /// At most `limit` keys from line `from` (counted from 0), and the line after them.
+    fn read(&self, from: u64, limit: usize) -> Result<(Vec<ObjectKey>, u64), String>;
+}
+
+/// Runs a scan until its range is listed, or the process is to end; the message may then be deleted.
+pub async fn run(
+    stage: &Stage,
+    task: &ScanTask,
+    lines: Option<&Arc<dyn KeyLines>>,
+) -> Result<(), StageError> {
+    let Some(mut scan) = start(stage, task).await? else { return Ok(()) };
+    match scan.range.clone() {
+        ScanRange::Keys { .. } => Box::pin(Lister::new(stage, &scan).run(scan, task.hops)).await,
+        ScanRange::File { .. } => {
+            let Some(lines) = lines else {
+                let text = "the run was begun with a file of keys; name it again with --keys-from";
+                return Err(LedgerError::Unreadable(text.to_owned()).into());
+            };
+            while !scan.closed && !stage.is_stopping() {
+                if !file_window(stage, &mut scan, &**lines).await? {
+                    break;
+                }
+            }
+            Ok(())
+        }
+        ScanRange::Candidates { .. } => {
+            while !scan.closed && !stage.is_stopping() {
+                if !candidates_window(stage, &mut scan).await? {
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Takes the scan up under a new attempt; `None` if there is nothing to do.
+async fn start(stage: &Stage, task: &ScanTask) -> Result<Option<Scan>, StageError> {
+    loop {
+        let run = rows::load::<Run>(&*stage.ledger, &Run::row_key()).await?;
+        if run.is_none_or(|run| run.generation != task.generation || !run.is_open()) {
+            return Ok(None);
+        }
+        let key = Scan::row_key(task.generation, task.scan);
+        let Some(mut scan) = rows::load::<Scan>(&*stage.ledger, &key).await? else {
+            return Ok(None);
+        };
+        if scan.closed {
+            return Ok(None);
+        }
+        let attempt = scan.attempts.iter().map(|(attempt, _)| *attempt).max().unwrap_or(0) + 1;
+        let windows = scan.windows;
+        scan.attempts.retain(|(_, first)| *first < windows);
+        scan.attempts.push((attempt, windows));
+        scan.revision += 1;
+        if rows::store(&*stage.ledger, &scan).await? {
+            return Ok(Some(scan));
+        }
+    }
+}
+
+/// What a window found, until it is closed.
+#[derive(Default)]
+struct Window {
+    listed: Count,
+    listed_destination: Count,
+    account: Account,
+    entries: Vec<Entry>,
+    candidates: Vec<Note>,
+    keys: usize,
+}
+
+impl Window {
+    fn outcome(&mut self, outcome: Outcome, size: u64) {
+        self.account.add(outcome, size);
+    }
+}
+
+/// Sends a window's tasks, then closes it. `false`: another attempt has taken the scan over.
+async fn close_window(stage: &Stage, scan: &mut Scan, window: Window) -> Result<bool, StageError> {
+    let attempt = scan.attempts.last().map_or(0, |(attempt, _)| *attempt);
+    let id = |index| TaskId {
+        generation: scan.generation,
+        scan: scan.id,
+        window: scan.windows,
+        attempt,
+        index,
+    };
+    if !window.candidates.is_empty() {
+        let (of, notes) = (id(0), window.candidates);
+        rows::store(&*stage.ledger, &Notes { list: List::Candidates, of, object: 0, notes })
+            .await?;
+    }
+    let mut dispatched = Count::default();
+    for entry in &window.entries {
+        dispatched.add(Count { objects: 1, bytes: entry.size });
+    }
+    let mut bodies = Vec::new();
+    for (index, objects) in (0_u32..).zip(pack(stage, window.entries)) {
+        bodies.push(encode(Work::Objects(ObjectsTask { id: id(index), objects }))?);
+    }
+    if !bodies.is_empty() {
+        make_room(stage).await?;
+        stage.queue.send(Queue::Transfer, bodies).await?;
+    }
+    scan.listed.add(window.listed);
+    scan.listed_destination.add(window.listed_destination);
+    scan.account.add_all(&window.account);
+    scan.dispatched.add(dispatched);
+    scan.windows += 1;
+    scan.revision += 1;
+    if !rows::store(&*stage.ledger, scan).await? {
+        return Ok(false);
+    }
+    stage.progress.listed(window.listed.objects, window.listed.bytes);
+    for (outcome, count) in window.account.iter() {
+        stage.progress.settled(outcome, count.objects, count.bytes);
+    }
+    Ok(true)
+}
+
+/// Waits while too many messages are waiting: the queue of one process lies on its disk.
+async fn make_room(stage: &Stage) -> Result<(), LedgerError> {
+    while !stage.is_stopping()
+        && stage.queue.depth(Queue::Transfer).await? > stage.policy.limits.queue_depth_max
+    {
+        stage.clock.sleep(BACKPRESSURE_MS).await;
+    }
+    Ok(())
+}
+
+/// Packs entries into tasks, by number, bytes and message size; a large object has its own.
+fn pack(stage: &Stage, entries: Vec<Entry>) -> Vec<Vec<Entry>> {
+    let limits = &stage.policy.limits;
+    let mut tasks: Vec<Vec<Entry>> = Vec::new();
+    let mut open: Vec<Entry> = Vec::new();
+    let (mut bytes, mut message) = (0_u64, 0_usize);
+    for entry in entries {
+        if entry.size >= stage.policy.multipart_threshold_bytes {
+            tasks.push(vec![entry]);
+            continue;
+        }
+        let adds = entry_bytes(&entry);
+        let full = open.len() >= limits.objects_per_task_max
+            || bytes + entry.size > limits.bytes_per_task_max
+            || message + adds > limits.message_bytes_max;
+        if full && !open.is_empty() {
+            tasks.push(std::mem::take(&mut open));
+            (bytes, message) = (0, 0);
+        }
+        bytes += entry.size;
+        message += adds;
+        open.push(entry);
+    }
+    if !open.is_empty() {
+        tasks.push(open);
+    }
+    tasks
+}
+
+/// One side's listing: a page at a time, checked as it comes.
+struct Side<'a> {
+    store: &'a dyn ObjectStore,
+    /// The prefix to list, and how its keys are called at the source.
+    prefix: String,
+    buffer: Vec<Listed>,
+    /// The last key that was listed, in this side's own terms.
+    after: Option<ObjectKey>,
+    continuation: Option<String>,
+    done: bool,
+}
+
+impl Side<'_> {
+    async fn fill(&mut self, stage: &Stage, through: Option<&ObjectKey>) -> Result<(), StoreError> {
+        if self.done || !self.buffer.is_empty() {
+            return Ok(());
+        }
+        let request = ListRequest {
+            prefix: self.prefix.clone(),
+            after: self.after.clone(),
+            limit: PAGE_KEYS,
+            continuation: self.continuation.take(),
+        };
+        let page = stage.retried(|| checked(self.store, &request)).await?;
+        let ListPage { mut objects, truncated, continuation } = page;
+        self.after = objects.last().map(|last| last.key.clone()).or(self.after.take());
+        self.continuation = continuation;
+        let before = objects.len();
+        if let Some(through) = through {
+            objects.truncate(objects.partition_point(|listed| listed.key <= *through));
+        }
+        self.done = !truncated || objects.len() < before;
+        self.buffer = objects;
+        Ok(())
+    }
+}
+
+/// Lists a page and refuses one that is out of order, repeats itself or leaves its prefix.
+async fn checked(store: &dyn ObjectStore, request: &ListRequest) -> Result<ListPage, StoreError> {
+    let page = store.list(request).await?;
+    let lied = |text: String| {
+        let prefix = crate::object::escape(&request.prefix);
+        StoreError::new(ErrorKind::Lied, format!("ListObjectsV2 prefix \"{prefix}\""), text)
+    };
+    compare::check_order(&request.prefix, request.after.as_ref(), &page.objects).map_err(lied)?;
+    if page.truncated && page.objects.is_empty() {
+        return Err(lied("the listing says that it goes on, and does not advance".to_owned()));
+    }
+    Ok(page)
+}
+
+struct Lister<'a> {
+    stage: &'a Stage,
+    source: Side<'a>,
+    destination: Side<'a>,
+}
+
+impl<'a> Lister<'a> {
+    fn new(stage: &'a Stage, scan: &Scan) -> Self {
+        let side = |store: &'a dyn ObjectStore, prefix: &str, after| Side {
+            store,
+            prefix: prefix.to_owned(),
+            buffer: Vec::new(),
+            after,
+            continuation: None,
+            done: false,
+        };
+        let transfer = &stage.transfer;
+        let there = scan.cursor.as_ref().and_then(|key| transfer.destination_key(key));
+        Self {
+            stage,
+            source: side(&*stage.source, &transfer.source.prefix, scan.cursor.clone()),
+            destination: side(&*stage.destination, &transfer.destination.prefix, there),
+        }
+    }
+
+    async fn run(mut self, mut scan: Scan, hops: u32) -> Result<(), StageError> {
+        let mut since_split = 0;
+        while !scan.closed && !self.stage.is_stopping() {
+            let mut window = Window::default();
+            let (cursor, ended) = Box::pin(self.fill_window(&scan, &mut window)).await?;
+            scan.cursor = cursor.or(scan.cursor.take());
+            scan.closed = ended;
+            if !close_window(self.stage, &mut scan, window).await? {
+                return Ok(());
+            }
+            since_split += 1;
+            if !scan.closed && since_split >= WINDOWS_BEFORE_SPLIT {
+                since_split = 0;
+                if !Box::pin(split(self.stage, &mut scan, hops)).await? {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Merges until the window is large enough; gives the last key, and whether the range ended.
+    async fn fill_window(
+        &mut self,
+        scan: &Scan,
+        window: &mut Window,
+    ) -> Result<(Option<ObjectKey>, bool), StageError> {
+        let ScanRange::Keys { through } = &scan.range else { return Ok((None, true)) };
+        let transfer = &self.stage.transfer;
+        let through_there = through.as_ref().and_then(|key| transfer.destination_key(key));
+        let mut cursor = None;
+        while window.keys < self.stage.policy.limits.window_keys && !self.stage.is_stopping() {
+            let (here, there) = futures_util::join!(
+                self.source.fill(self.stage, through.as_ref()),
+                self.destination.fill(self.stage, through_there.as_ref()),
+            );
+            here?;
+            there?;
+            let Some(bound) = self.merge_to_bound(window) else {
+                return Ok((cursor, true));
+            };
+            cursor = Some(bound);
+        }
+        let ended = self.source.done
+            && self.destination.done
+            && self.source.buffer.is_empty()
+            && self.destination.buffer.is_empty();
+        Ok((cursor, ended))
+    }
+
+    /// Merges what both sides have listed up to the same key; `None` if nothing is left.
+    fn merge_to_bound(&mut self, window: &mut Window) -> Option<ObjectKey> {
+        let stage = self.stage;
+        let last_here = self.source.buffer.last().map(|listed| listed.key.clone());
+        let last_there = self
+            .destination
+            .buffer
+            .last()
+            .and_then(|listed| stage.transfer.source_key(&listed.key));
+        let bound = match (self.source.done, self.destination.done, last_here, last_there) {
+            (false, false, Some(here), Some(there)) => here.min(there),
+            (false, _, Some(key), _) | (true, false, _, Some(key)) => key,
+            (true, true, here, there) => here.max(there)?,
+            // A side that is not done has a key in its buffer.
+            (false, ..) | (true, false, ..) => return None,
+        };
+        let at = self.source.buffer.partition_point(|listed| listed.key <= bound);
+        let here: Vec<Listed> = self.source.buffer.drain(..at).collect();
+        let mut there = Vec::new();
+        let at = self.destination.buffer.partition_point(|listed| {
+            stage.transfer.source_key(&listed.key).is_none_or(|key| key <= bound)
+        });
+        for mut listed in self.destination.buffer.drain(..at) {
+            if let Some(key) = stage.transfer.source_key(&listed.key) {
+                listed.key = key;
+                there.push(listed);
+            }
+        }
+        for pair in compare::merge(&here, &there) {
+            judge(stage, window, &pair);
+        }
+        Some(bound)
+    }
+}
+
+/// What a listed key comes to: an outcome at once, or an entry of a task.
+fn judge(stage: &Stage, window: &mut Window, pair: &Pair<'_>) {
+    window.keys += 1;
+    let policy = &stage.policy;
+    let prefix = &stage.transfer.source.prefix;
+    match pair {
+        Pair::Extra(listed) => {
+            window.listed_destination.add(Count { objects: 1, bytes: listed.size });
+            if !policy.filter.admits_key(Filter::relative(prefix, &listed.key)) {
+                return;
+            }
+            window.outcome(Outcome::Extra, listed.size);
+            if policy.delete.is_some() {
+                let (key, size) = (listed.key.clone(), listed.size);
+                window.candidates.push(Note {
+                    key,
+                    size,
+                    reason: None,
+                    etag: Some(listed.etag.clone()),
+                });
+            }
+        }
+        Pair::Source(listed, there) => {
+            window.listed.add(Count { objects: 1, bytes: listed.size });
+            if let Some(there) = there {
+                window.listed_destination.add(Count { objects: 1, bytes: there.size });
+            }
+            let relative = Filter::relative(prefix, &listed.key);
+            if !policy.filter.admits(relative, listed.size, listed.modified) {
+                return window.outcome(Outcome::Filtered, listed.size);
+            }
+            let action = match compare::by_listing(policy, listed, *there) {
+                Verdict::Equal => return window.outcome(Outcome::Equal, listed.size),
+                Verdict::Kept => return window.outcome(Outcome::Kept, listed.size),
+                Verdict::Copy => Action::Copy,
+                Verdict::Check => Action::Check,
+            };
+            if is_archived(listed) && !listed.restored {
+                return window.outcome(Outcome::Archived, listed.size);
+            }
+            window.entries.push(Entry {
+                key: listed.key.clone(),
+                action,
+                size: listed.size,
+                etag: Some(listed.etag.clone()),
+                modified: listed.modified,
+                destination: Some(
+                    there.map_or(Condition::Absent, |there| Condition::Is(there.etag.clone())),
+                ),
+            });
+        }
+    }
+}
+
+fn is_archived(listed: &Listed) -> bool {
+    matches!(listed.storage_class.as_deref(), Some("GLACIER" | "DEEP_ARCHIVE"))
+}
+
+/// Gives the second half of what remains to a new scan, if there may be one more.
+/// `false`: another attempt has taken the scan over.
+async fn split(stage: &Stage, scan: &mut Scan, hops: u32) -> Result<bool, StageError> {
+    let (ScanRange::Keys { through }, Some(cursor)) = (&scan.range, &scan.cursor) else {
+        return Ok(true);
+    };
+    let open = super::scans(stage, scan.generation).await?;
+    if open.iter().filter(|scan| !scan.closed).count() >= stage.policy.limits.scans_max {
+        return Ok(true);
+    }
+    let Some(at) = search(stage, cursor, through.as_ref()).await? else { return Ok(true) };
+    let id = stage.clock.random() | 2;
+    let through = through.clone();
+    let child = super::new_scan(scan.generation, id, ScanRange::Keys { through }, Some(at.clone()));
+    scan.range = ScanRange::Keys { through: Some(at) };
+    scan.revision += 1;
+    // Both in one step: no key is ever in two scans, or in none.
+    if !rows::store_both(&*stage.ledger, scan, &child).await? {
+        return Ok(false);
+    }
+    super::send_scan(stage, scan.generation, id, hops + 1).await?;
+    Ok(true)
+}
+
+async fn search(
+    stage: &Stage,
+    cursor: &ObjectKey,
+    through: Option<&ObjectKey>,
+) -> Result<Option<ObjectKey>, StageError> {
+    let prefix = &stage.transfer.source.prefix;
+    let mut search = Search::new(prefix, cursor);
+    while let Some(after) = search.probe() {
+        let request = ListRequest {
+            prefix: prefix.clone(),
+            after: Some(after),
+            limit: 1,
+            continuation: None,
+        };
+        let page = stage.retried(|| checked(&*stage.source, &request)).await?;
+        let found = page.objects.first().map(|listed| &listed.key);
+        // The range's own end is no split: the second half would be empty.
+        search.answer(found.filter(|key| through.is_none_or(|through| *key < through)));
+    }
+    Ok(search.split().cloned())
+}
+
+async fn file_window(
+    stage: &Stage,
+    scan: &mut Scan,
+    lines: &dyn KeyLines,
+) -> Result<bool, StageError> {
+    let ScanRange::File { line } = scan.range else { return Ok(false) };
+    let limit = stage.policy.limits.window_keys;
+    let (keys, next) = lines.read(line, limit).map_err(LedgerError::Unreadable)?;
+    scan.closed = keys.len() < limit;
+    scan.range = ScanRange::File { line: next };
+    let mut window = Window::default();
+    for key in keys {
+        window.listed.add(Count { objects: 1, bytes: 0 });
+        window.entries.push(Entry {
+            key,
+            action: Action::Look,
+            size: 0,
+            etag: None,
+            modified: Millis::default(),
+            destination: None,
+        });
+    }
+    close_window(stage, scan, window).await
+}
+
+async fn candidates_window(stage: &Stage, scan: &mut Scan) -> Result<bool, StageError> {
+    let ScanRange::Candidates { after } = &scan.range else { return Ok(false) };
+    let prefix = Notes::prefix(List::Candidates, scan.generation);
+    let after = after.clone().map(rows::RowKey);
+    let page = stage.ledger.page(&prefix, after.as_ref(), 1).await?;
+    let Some((key, row)) = page.into_iter().next() else {
+        scan.closed = true;
+        return close_window(stage, scan, Window::default()).await;
+    };
+    let notes: Notes = rows::parse(&key, &row)?;
+    scan.range = ScanRange::Candidates { after: Some(key.0) };
+    let mut window = Window::default();
+    let of = Scan::row_key(scan.generation, notes.of.scan);
+    let named = rows::load::<Scan>(&*stage.ledger, &of).await?;
+    if named.and_then(|scan| scan.attempt_of(notes.of.window)) == Some(notes.of.attempt) {
+        window.entries.extend(notes.notes.into_iter().map(|note| Entry {
+            key: note.key,
+            action: Action::Delete,
+            size: note.size,
+            etag: None,
+            modified: Millis::default(),
+            destination: note.etag.map(Condition::Is),
+        }));
+    }
+    close_window(stage, scan, window).await
+}

@@ -1,0 +1,31 @@
+//! What tranship decides: types, ports, stages and the completion protocol.
+//!
+//! Nothing here does I/O, knows a vendor, reads a clock or an environment. In reading order: the
+//! nouns ([`object`], [`location`], [`outcome`]); the ports ([`store`], [`ports`]); what is
+//! remembered ([`rows`]) and sent ([`message`]); pure decisions ([`compare`], [`layout`],
+//! [`checksum`], [`token`], [`protocol`], [`split`]); and the stages that put them together
+//! ([`finder`], [`worker`], [`completer`], [`sweep`]).
+
+pub mod body;
+pub mod checksum;
+pub mod compare;
+pub mod completer;
+pub mod error;
+pub mod finder;
+pub mod layout;
+pub mod location;
+pub mod message;
+pub mod object;
+pub mod outcome;
+pub mod policy;
+pub mod ports;
+pub mod progress;
+pub mod protocol;
+pub mod rows;
+pub mod settle;
+pub mod split;
+pub mod stage;
+pub mod store;
+pub mod sweep;
+pub mod token;
+pub mod worker;

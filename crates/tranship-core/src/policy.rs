@@ -1,0 +1,167 @@
+//! What the user decided: how to compare, what to overwrite, what to carry over, and the limits.
+
+use globset::GlobSet;
+use regex::RegexSet;
+
+use crate::object::{Millis, ObjectKey};
+
+/// When two objects are held to be equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compare {
+    /// Size and `ETag`s; where those differ, the identity recorded with the copy decides.
+    ETag,
+    Size,
+    /// Same size, and the destination was written no earlier than the source.
+    SizeAndTime,
+    /// As `ETag`, and the headers, user metadata and tags besides.
+    Metadata,
+    /// Never: copy everything.
+    Always,
+}
+
+/// What happens to an object that the destination already has, and that differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overwrite {
+    Always,
+    Never,
+    /// Only if the source was written later.
+    Newer,
+}
+
+/// Whether bytes pass through this process, where both sides are one store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerSide {
+    Never,
+    Always,
+}
+
+/// Which source keys take part, by key (relative to the source prefix), size and time.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Empty includes are no restriction.
+    pub include_globs: GlobSet,
+    pub include_regexes: RegexSet,
+    pub exclude_globs: GlobSet,
+    pub exclude_regexes: RegexSet,
+    pub min_size: Option<u64>,
+    pub max_size: Option<u64>,
+    /// Both inclusive.
+    pub modified_after: Option<Millis>,
+    pub modified_before: Option<Millis>,
+}
+
+impl Filter {
+    pub fn admits_key(&self, key: &str) -> bool {
+        let unrestricted = self.include_globs.is_empty() && self.include_regexes.is_empty();
+        let included =
+            unrestricted || self.include_globs.is_match(key) || self.include_regexes.is_match(key);
+        included && !self.exclude_globs.is_match(key) && !self.exclude_regexes.is_match(key)
+    }
+
+    pub fn admits(&self, key: &str, size: u64, modified: Millis) -> bool {
+        self.min_size.is_none_or(|min| size >= min)
+            && self.max_size.is_none_or(|max| size <= max)
+            && self.modified_after.is_none_or(|after| modified >= after)
+            && self.modified_before.is_none_or(|before| modified <= before)
+            && self.admits_key(key)
+    }
+
+    /// The part of a key that patterns see.
+    pub fn relative<'a>(prefix: &str, key: &'a ObjectKey) -> &'a str {
+        key.as_str().strip_prefix(prefix).unwrap_or(key.as_str())
+    }
+}
+
+/// When deletes are on: how many are too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeleteGuard {
+    pub objects_max: u64,
+    /// Of all objects that the destination listed.
+    pub percent_max: u64,
+}
+
+/// Everything that decides what a run does.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
+pub struct Policy {
+    pub compare: Compare,
+    pub overwrite: Overwrite,
+    /// Without other evidence, the same size and a later time are taken for equality.
+    pub trust_size_and_time: bool,
+    pub filter: Filter,
+    pub delete: Option<DeleteGuard>,
+    /// Write this storage class instead of the source's.
+    pub storage_class: Option<String>,
+    pub tags: bool,
+    pub token: bool,
+    pub server_side: ServerSide,
+    /// Objects of this size and above are copied in parts, by many workers.
+    pub multipart_threshold_bytes: u64,
+    pub part_size_bytes: Option<u64>,
+    /// Whether the destination honours conditions on writes.
+    pub fenced: bool,
+    /// Deliveries of a task in which an object really failed before it is settled as failed.
+    pub failures_max: u32,
+    /// Decide everything, write nothing.
+    pub dry_run: bool,
+    pub limits: Limits,
+}
+
+/// Limits of a stage. Each has a unit and a reason.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Streams of one process: each holds a connection on both sides and about a mebibyte.
+    pub streams_max: usize,
+    /// Objects of one task: enough that a message costs nothing per object, few enough that a task
+    /// lasts seconds.
+    pub objects_per_task_max: usize,
+    /// Bytes of one task: what one Lambda moves in a burst.
+    pub bytes_per_task_max: u64,
+    /// Bytes of one message; SQS takes 1 MiB, some partitions 256 KiB.
+    pub message_bytes_max: usize,
+    /// Bytes of one parts task: hundreds of MiB are seconds, not minutes.
+    pub bytes_per_parts_task: u64,
+    /// Scans of a run that are open at once.
+    pub scans_max: usize,
+    /// Keys of one window: a ledger write for each.
+    pub window_keys: usize,
+    /// Messages that may wait before the finder pauses; unlimited where the queue is a service.
+    pub queue_depth_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            streams_max: 64,
+            objects_per_task_max: 250,
+            bytes_per_task_max: 256 << 20,
+            message_bytes_max: 240 << 10,
+            bytes_per_parts_task: 256 << 20,
+            scans_max: 16,
+            window_keys: 4_000,
+            queue_depth_max: 1_000,
+        }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            compare: Compare::ETag,
+            overwrite: Overwrite::Always,
+            trust_size_and_time: false,
+            filter: Filter::default(),
+            delete: None,
+            storage_class: None,
+            tags: true,
+            token: true,
+            server_side: ServerSide::Never,
+            multipart_threshold_bytes: 64 << 20,
+            part_size_bytes: None,
+            fenced: true,
+            failures_max: 5,
+            dry_run: false,
+            limits: Limits::default(),
+        }
+    }
+}

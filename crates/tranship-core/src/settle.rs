@@ -1,0 +1,90 @@
+//! Settles outcomes: each object of a task exactly once, however often it is worked on.
+
+use crate::error::LedgerError;
+use crate::outcome::{Account, Outcome};
+use crate::rows::{self, AccountRef, Bits, List, Note, Notes, Task, TaskId};
+use crate::stage::Stage;
+
+/// What became of one object of a task.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// Position in the task.
+    pub object: u32,
+    pub outcome: Outcome,
+    /// As listed: what the accounts balance with.
+    pub listed_size: u64,
+    /// Of a failure: the key and the reason.
+    pub note: Option<Note>,
+}
+
+/// The task's row, or what it would be before anything was settled.
+pub async fn task(stage: &Stage, id: &TaskId) -> Result<Task, LedgerError> {
+    let row = rows::load::<Task>(&*stage.ledger, &id.row_key()).await?;
+    Ok(row.unwrap_or_else(|| Task {
+        revision: 0,
+        id: id.clone(),
+        settled: Bits::default(),
+        account: Account::default(),
+        failures: 0,
+    }))
+}
+
+/// Records the outcomes; those settled before are left as they are.
+pub async fn settle(
+    stage: &Stage,
+    id: &TaskId,
+    settlements: &[Settlement],
+) -> Result<(), LedgerError> {
+    for settlement in settlements {
+        if let Some(note) = &settlement.note {
+            let (of, object, notes) = (id.clone(), settlement.object, vec![note.clone()]);
+            // Written before the outcome, so that no failure is counted without its reason.
+            rows::store(&*stage.ledger, &Notes { list: List::Failures, of, object, notes }).await?;
+        }
+    }
+    loop {
+        let mut row = task(stage, id).await?;
+        let mut fresh = Vec::new();
+        for settlement in settlements {
+            let bit = usize::try_from(settlement.object).unwrap_or(usize::MAX);
+            if row.settled.insert(bit) {
+                row.account.add(settlement.outcome, settlement.listed_size);
+                fresh.push(settlement);
+            }
+        }
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        row.revision += 1;
+        if rows::store(&*stage.ledger, &row).await? {
+            for settlement in fresh {
+                stage.progress.settled(settlement.outcome, 1, settlement.listed_size);
+            }
+            return Ok(());
+        }
+    }
+}
+
+/// Settles the one object that a header carries.
+pub async fn settle_header(
+    stage: &Stage,
+    account: &AccountRef,
+    outcome: Outcome,
+    note: Option<Note>,
+) -> Result<(), LedgerError> {
+    let object = account.object;
+    let settlement = Settlement { object, outcome, listed_size: account.listed_size, note };
+    settle(stage, &account.task, &[settlement]).await
+}
+
+/// Counts a real failure of a task; gives the number so far.
+pub async fn count_failure(stage: &Stage, id: &TaskId) -> Result<u32, LedgerError> {
+    loop {
+        let mut row = task(stage, id).await?;
+        row.failures += 1;
+        row.revision += 1;
+        if rows::store(&*stage.ledger, &row).await? {
+            return Ok(row.failures);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What every stage holds in its hands: the transfer, the policy and the ports.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_lock::{Semaphore, SemaphoreGuard};
+
+use crate::error::{Disposition, ErrorKind, StoreError};
+use crate::location::Transfer;
+use crate::object::ObjectKey;
+use crate::policy::Policy;
+use crate::ports::{Clock, Completer, Ledger, TaskQueue};
+use crate::progress::Progress;
+use crate::store::ObjectStore;
+
+/// Attempts of one request within one delivery of its task; what fails longer comes back later.
+const ATTEMPTS_MAX: u32 = 3;
+/// The first back-off; it doubles with each attempt and is spread by chance.
+const BACK_OFF_MS: u64 = 100;
+
+/// A stage's surroundings.
+pub struct Stage {
+    pub transfer: Transfer,
+    pub transfer_id: String,
+    pub policy: Policy,
+    pub source: Arc<dyn ObjectStore>,
+    pub destination: Arc<dyn ObjectStore>,
+    pub ledger: Arc<dyn Ledger>,
+    pub queue: Arc<dyn TaskQueue>,
+    pub completer: Arc<dyn Completer>,
+    pub clock: Arc<dyn Clock>,
+    pub progress: Arc<Progress>,
+    pub streams: Semaphore,
+    /// Set when the process is to end: nothing new is begun.
+    pub stopping: Arc<AtomicBool>,
+    /// Learned: the destination's `ETag`s do not say what was written, so every copy needs a token.
+    pub destination_is_opaque: AtomicBool,
+}
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stage").field("transfer", &self.transfer).finish_non_exhaustive()
+    }
+}
+
+impl Stage {
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// A permit for one stream; held while bytes move.
+    pub async fn stream(&self) -> SemaphoreGuard<'_> {
+        self.streams.acquire().await
+    }
+
+    /// The destination's key of a source key, or why it has none.
+    pub fn destination_key(&self, key: &ObjectKey) -> Result<ObjectKey, StoreError> {
+        self.transfer.destination_key(key).ok_or_else(|| {
+            StoreError::new(
+                ErrorKind::Invalid,
+                format!("map {key} to {}", self.transfer.destination.display()),
+                "the key is not under the source prefix, or with the destination prefix it is longer than 1,024 bytes; choose a shorter destination prefix",
+            )
+        })
+    }
+
+    /// Repeats what may pass, with back-off. `call` is given the number of the attempt, from 0.
+    pub async fn retried<T, F, R>(&self, mut call: F) -> Result<T, StoreError>
+    where
+        F: FnMut() -> R,
+        R: Future<Output = Result<T, StoreError>>,
+    {
+        let mut attempt = 0;
+        loop {
+            match call().await {
+                Err(error) if error.disposition() == Disposition::Retry => {
+                    attempt += 1;
+                    if attempt >= ATTEMPTS_MAX || self.is_stopping() {
+                        return Err(error);
+                    }
+                    self.back_off(attempt).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Waits before another attempt, the longer the more there were.
+    pub async fn back_off(&self, attempt: u32) {
+        self.progress.retried();
+        self.clock.sleep(self.spread(BACK_OFF_MS << attempt.min(10))).await;
+    }
+
+    /// A time between half of `ms` and all of it.
+    pub fn spread(&self, ms: u64) -> u64 {
+        let half = ms / 2;
+        half + self.clock.random() % (half + 1)
+    }
+}

@@ -1,0 +1,80 @@
+//! The sweep: whatever stopped halfway is started again.
+//!
+//! It looks at headers alone, never at memory: after a crash, a lost message or a lapsed lease the
+//! header says what is missing, and the sweep does just that.
+
+use crate::error::{LedgerError, StageError};
+use crate::ports::Row;
+use crate::protocol::SWEEP_AFTER_MS;
+use crate::rows::{self, Header, RowKey, Status};
+use crate::stage::Stage;
+use crate::worker::{replan, send_parts};
+
+const PAGE_ROWS: usize = 200;
+
+/// Starts again what an earlier process of this transfer left: its leases are nobody's now.
+///
+/// `resend`: whether the tasks of open uploads are gone from the queue, too.
+pub async fn recover(stage: &Stage, resend: bool) -> Result<(), StageError> {
+    let mut after = None;
+    loop {
+        let page = stage.ledger.page(Header::prefix(), after.as_ref(), PAGE_ROWS).await?;
+        for (key, row) in &page {
+            let mut header = parse(key, row)?;
+            if header.status == Status::Completing {
+                header.lease_until = None;
+                header.revision += 1;
+                if !rows::store(&*stage.ledger, &header).await? {
+                    continue;
+                }
+            }
+            start_again(stage, header, resend).await?;
+        }
+        match page.into_iter().last() {
+            Some((key, _)) => after = Some(key),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Starts again what is due.
+pub async fn sweep(stage: &Stage, resend: bool) -> Result<(), StageError> {
+    for (key, row) in stage.ledger.due(stage.clock.now(), PAGE_ROWS).await? {
+        let header = parse(&key, &row)?;
+        // The index may be a moment behind the rows.
+        if header.due.is_some_and(|due| due <= stage.clock.now()) {
+            start_again(stage, header, resend).await?;
+        }
+    }
+    Ok(())
+}
+
+fn parse(key: &RowKey, row: &Row) -> Result<Header, LedgerError> {
+    rows::parse(key, row)
+}
+
+async fn start_again(stage: &Stage, mut header: Header, resend: bool) -> Result<(), StageError> {
+    match header.status {
+        Status::Planning => {
+            // The task that planned comes again by itself; its intent is fenced by the epoch.
+            if resend {
+                replan(stage, &header).await?;
+            }
+        }
+        Status::Open if header.is_full() => {
+            stage.completer.start(&header.id(), header.epoch, header.attempt + 1).await?;
+        }
+        Status::Open if resend => {
+            header.due = Some(stage.clock.now().plus(SWEEP_AFTER_MS));
+            header.revision += 1;
+            if rows::store(&*stage.ledger, &header).await? {
+                send_parts(stage, &header).await?;
+            }
+        }
+        Status::Completing => {
+            stage.completer.start(&header.id(), header.epoch, header.attempt + 1).await?;
+        }
+        Status::Open | Status::Done | Status::Conflict | Status::Gone | Status::Parked => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! The copy token: what tells our own write from anybody else's, and which source it came from.
+//!
+//! It travels as user metadata of the destination's object, so it survives the loss of the ledger.
+//! `tranship-token` names the transfer, the epoch and a random number that the header also holds;
+//! `tranship-source` is the identity of the source that was copied.
+
+use std::collections::BTreeMap;
+
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::object::{ETag, Identity, Millis, VersionId};
+
+/// The metadata names, as stores return them: in lower case.
+pub const TOKEN: &str = "tranship-token";
+pub const SOURCE: &str = "tranship-source";
+/// What S3 allows for names and values of user metadata together.
+pub const USER_METADATA_MAX_BYTES: usize = 2_048;
+
+/// Who wrote an object, and from what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    pub transfer: String,
+    pub epoch: u64,
+    pub random: u64,
+    pub source: Identity,
+}
+
+impl Token {
+    /// Reads the token off an object's user metadata; `None` if it carries none that we can read.
+    pub fn read(user: &BTreeMap<String, String>) -> Option<Self> {
+        let mut token = user.get(TOKEN)?.split(':');
+        let (transfer, epoch, random) = (token.next()?, token.next()?, token.next()?);
+        let mut source = user.get(SOURCE)?.split(';');
+        let (etag, size, modified) = (source.next()?, source.next()?, source.next()?);
+        let version = source.next().filter(|v| !v.is_empty());
+        Some(Self {
+            transfer: transfer.to_owned(),
+            epoch: epoch.parse().ok()?,
+            random: u64::from_str_radix(random, 16).ok()?,
+            source: Identity {
+                etag: ETag::new(&decode(etag)?),
+                version: version.and_then(decode).map(VersionId),
+                size: size.parse().ok()?,
+                modified: Millis(modified.parse().ok()?),
+            },
+        })
+    }
+
+    /// Adds the token to user metadata; `false`, and no change, if both do not fit together: the
+    /// user's own is never dropped.
+    pub fn write(&self, user: &mut BTreeMap<String, String>) -> bool {
+        let token = format!("{}:{}:{:016x}", self.transfer, self.epoch, self.random);
+        let version = self.source.version.as_ref().map_or("", |v| v.0.as_str());
+        let source = format!(
+            "{};{};{};{}",
+            encode(self.source.etag.as_str()),
+            self.source.size,
+            self.source.modified.0,
+            encode(version)
+        );
+        let ours = TOKEN.len() + token.len() + SOURCE.len() + source.len();
+        if user_metadata_bytes(user) + ours > USER_METADATA_MAX_BYTES {
+            return false;
+        }
+        user.insert(TOKEN.to_owned(), token);
+        user.insert(SOURCE.to_owned(), source);
+        true
+    }
+}
+
+/// Removes a token that was copied along from a source which is itself a copy.
+pub fn strip(user: &mut BTreeMap<String, String>) {
+    user.remove(TOKEN);
+    user.remove(SOURCE);
+}
+
+fn user_metadata_bytes(user: &BTreeMap<String, String>) -> usize {
+    user.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
+
+fn encode(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+fn decode(text: &str) -> Option<String> {
+    percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(etag: &str, version: Option<&str>) -> Token {
+        Token {
+            transfer: "0123abcd".to_owned(),
+            epoch: 7,
+            random: 42,
+            source: Identity {
+                etag: ETag::new(etag),
+                version: version.map(|v| VersionId(v.to_owned())),
+                size: 9,
+                modified: Millis(1_700_000_000_000),
+            },
+        }
+    }
+
+    #[test]
+    fn a_token_survives_the_metadata_of_an_object() {
+        for token in [token("abc-3", None), token("a;b:c\u{e9}", Some("v;1"))] {
+            let mut user = BTreeMap::from([("owner".to_owned(), "me".to_owned())]);
+            assert!(token.write(&mut user));
+            assert_eq!(Token::read(&user), Some(token));
+            strip(&mut user);
+            assert_eq!(user.len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_token_never_drops_what_the_user_wrote() {
+        let mut user = BTreeMap::from([("big".to_owned(), "x".repeat(2_000))]);
+        assert!(!token("abc", None).write(&mut user));
+        assert_eq!(user.len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_token_is_no_token() {
+        for (text, source) in
+            [("", ""), ("a:b:c", "e;1;2;"), ("a:1:zz", "e;1;2;"), ("a:1:2", "e;x;2;")]
+        {
+            let user = BTreeMap::from([
+                (TOKEN.to_owned(), text.to_owned()),
+                (SOURCE.to_owned(), source.to_owned()),
+            ]);
+            assert_eq!(Token::read(&user), None, "{text} {source}");
+        }
+    }
+}

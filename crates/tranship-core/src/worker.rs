@@ -1,0 +1,206 @@
+//! The worker: runs one task, whatever became of it before.
+//!
+//! A task says which keys of the destination to make equal to the source's. Objects that were
+//! settled before are skipped, the others are worked on side by side, and what each came to is
+//! settled in one write at the end. An object that fails for a reason that may pass keeps its
+//! task alive: the message comes back later.
+
+mod delete;
+mod parts;
+mod plan;
+mod small;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use crate::error::{Disposition, ErrorKind, StageError, StoreError};
+use crate::message::{Action, Entry, Message, MessageError, ObjectsTask, Work};
+use crate::object::ObjectKey;
+use crate::outcome::Outcome;
+use crate::rows::{AccountRef, Note};
+use crate::settle::{self, Settlement};
+use crate::stage::Stage;
+use crate::store::{Head, ObjectStore};
+
+pub use plan::replan;
+pub(crate) use plan::{abort_all, encode, send_parts};
+
+/// The first back-off of a task that failed, in milliseconds; it doubles with each failure.
+const TASK_BACK_OFF_MS: u64 = 1_000;
+/// The longest a failed task waits.
+const TASK_BACK_OFF_MAX_MS: u64 = 15 * 60 * 1_000;
+
+/// What is to become of a message after its task ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// Delete it.
+    Settled,
+    /// Let it come back after so many milliseconds.
+    Again(u64),
+    /// It can never be read: to the dead-letter queue, with this reason.
+    Unreadable(String),
+    /// Stop the whole transfer; the message stays.
+    Halt(StoreError),
+}
+
+/// What became of one object: an outcome now, or later by its header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Settled {
+    Now(Outcome),
+    /// The object's upload settles it when it completes.
+    ByHeader,
+}
+
+/// Runs the task of one message of the transfer queue.
+pub async fn run(stage: &Stage, body: &str) -> Done {
+    let work = match Message::decode(body) {
+        Ok(message) => message.work,
+        Err(error @ (MessageError::Version(_) | MessageError::Malformed(_))) => {
+            return Done::Unreadable(error.to_string());
+        }
+    };
+    let ran = match &work {
+        Work::Objects(task) => Box::pin(run_objects(stage, task)).await,
+        Work::Parts(task) => Box::pin(parts::run(stage, task)).await,
+        Work::Scan(_) => return Done::Unreadable("a scan task in the transfer queue".to_owned()),
+    };
+    match ran {
+        Ok(done) => done,
+        Err(StageError::Store(error)) if error.disposition() == Disposition::Halt => {
+            Done::Halt(error)
+        }
+        // The ledger or the network is away: nothing was lost, and nothing is to be judged.
+        Err(_) => Done::Again(stage.spread(TASK_BACK_OFF_MS)),
+    }
+}
+
+async fn run_objects(stage: &Stage, task: &ObjectsTask) -> Result<Done, StageError> {
+    let before = settle::task(stage, &task.id).await?;
+    let of = u32::try_from(task.objects.len()).unwrap_or(u32::MAX);
+    let mut works = Vec::with_capacity(task.objects.len());
+    for (object, entry) in (0_u32..).zip(&task.objects) {
+        if !before.settled.contains(usize::try_from(object).unwrap_or(usize::MAX)) {
+            let account = AccountRef { task: task.id.clone(), object, of, listed_size: entry.size };
+            works.push(work(stage, object, entry, account));
+        }
+    }
+    let worked = stream::iter(works)
+        .buffer_unordered(stage.policy.limits.streams_max)
+        .collect::<Vec<_>>()
+        .await;
+
+    let mut settlements = Vec::new();
+    let mut failures = Vec::new();
+    let mut left = false;
+    let mut halted = None;
+    for (object, entry, result) in worked {
+        let listed_size = entry.size;
+        match result {
+            None => left = true,
+            Some(Ok(Settled::ByHeader)) => {}
+            Some(Ok(Settled::Now(outcome))) => {
+                settlements.push(Settlement { object, outcome, listed_size, note: None });
+            }
+            Some(Err(StageError::Ledger(error))) => return Err(error.into()),
+            Some(Err(StageError::Store(error))) => match error.disposition() {
+                Disposition::Halt => halted = Some(error),
+                Disposition::Permanent => settlements.push(failed(object, entry, &error)),
+                Disposition::Retry | Disposition::Replan => failures.push((object, entry, error)),
+            },
+        }
+    }
+    let back_off = judge(stage, task, &mut settlements, failures).await?;
+    settle::settle(stage, &task.id, &settlements).await?;
+    Ok(match (halted, back_off) {
+        (Some(error), _) => Done::Halt(error),
+        (None, Some(ms)) => Done::Again(ms),
+        (None, None) if left => Done::Again(0),
+        (None, None) => Done::Settled,
+    })
+}
+
+/// Decides between another delivery and `failed` for what failed this time.
+async fn judge(
+    stage: &Stage,
+    task: &ObjectsTask,
+    settlements: &mut Vec<Settlement>,
+    failures: Vec<(u32, &Entry, StoreError)>,
+) -> Result<Option<u64>, StageError> {
+    if failures.is_empty() {
+        return Ok(None);
+    }
+    // Being asked to slow down is no fault of the object: it is counted by no one.
+    let really = failures.iter().any(|(_, _, error)| error.kind != ErrorKind::Throttled);
+    let count = if really { settle::count_failure(stage, &task.id).await? } else { 1 };
+    if count >= stage.policy.failures_max {
+        settlements
+            .extend(failures.iter().map(|(object, entry, error)| failed(*object, entry, error)));
+        return Ok(None);
+    }
+    let wait = (TASK_BACK_OFF_MS << count.min(20)).min(TASK_BACK_OFF_MAX_MS);
+    Ok(Some(stage.spread(wait)))
+}
+
+fn failed(object: u32, entry: &Entry, error: &StoreError) -> Settlement {
+    // A key that only the destination has is left there; the listing's balance does not know it.
+    let outcome = match entry.action {
+        Action::Delete => Outcome::Extra,
+        Action::Copy | Action::Check | Action::Look => Outcome::Failed,
+    };
+    let note = Note {
+        key: entry.key.clone(),
+        size: entry.size,
+        reason: Some(error.to_string()),
+        etag: entry.etag.clone(),
+    };
+    Settlement { object, outcome, listed_size: entry.size, note: Some(note) }
+}
+
+/// Works on one object, unless the process is to end; says which one it was.
+async fn work<'a>(
+    stage: &Stage,
+    object: u32,
+    entry: &'a Entry,
+    account: AccountRef,
+) -> (u32, &'a Entry, Option<Result<Settled, StageError>>) {
+    if stage.is_stopping() {
+        return (object, entry, None);
+    }
+    (object, entry, Some(Box::pin(one(stage, entry, account)).await))
+}
+
+async fn one(stage: &Stage, entry: &Entry, account: AccountRef) -> Result<Settled, StageError> {
+    match entry.action {
+        Action::Delete => delete::delete(stage, entry).await.map(Settled::Now),
+        Action::Copy | Action::Check | Action::Look => {
+            Box::pin(small::make_equal(stage, entry, account)).await
+        }
+    }
+}
+
+/// A HEAD that says "absent" instead of failing, where absence is what the store says.
+///
+/// A 404 without a body may also mean a missing bucket; the caller of this only reads a state that
+/// a condition on the next write will prove or refute.
+pub(crate) async fn head_if_there(
+    stage: &Stage,
+    store: &dyn ObjectStore,
+    key: &ObjectKey,
+) -> Result<Option<Head>, StoreError> {
+    match stage.retried(|| store.head(key, None, None)).await {
+        Ok(head) => Ok(Some(head)),
+        Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::NoSuchKey) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the source provably has no such key: a HEAD's 404 proves nothing, an exact listing does.
+pub(crate) async fn source_is_gone(stage: &Stage, key: &ObjectKey) -> Result<bool, StoreError> {
+    let request = crate::store::ListRequest {
+        prefix: key.as_str().to_owned(),
+        limit: 1,
+        ..crate::store::ListRequest::default()
+    };
+    let page = stage.retried(|| stage.source.list(&request)).await?;
+    Ok(page.objects.first().is_none_or(|listed| listed.key != *key))
+}

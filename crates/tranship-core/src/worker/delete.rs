@@ -1,0 +1,70 @@
+//! Deletes a key that only the destination has, if that is still so, immediately before and after.
+
+use super::plan::abort_all;
+use super::source_is_gone;
+use crate::error::{ErrorKind, StageError};
+use crate::message::{Action, Entry};
+use crate::object::UploadId;
+use crate::outcome::Outcome;
+use crate::rows::{self, AccountRef, Header, HeaderId, TaskId};
+use crate::stage::Stage;
+use crate::store::Condition;
+
+/// Deletes on the condition that the listing's object still lies there.
+pub(super) async fn delete(stage: &Stage, entry: &Entry) -> Result<Outcome, StageError> {
+    let Some(Condition::Is(etag)) = &entry.destination else { return Ok(Outcome::Extra) };
+    if !source_is_gone(stage, &entry.key).await? {
+        return Ok(Outcome::Extra);
+    }
+    if stage.policy.dry_run {
+        return Ok(Outcome::Deleted);
+    }
+    let key = stage.destination_key(&entry.key)?;
+    let uploads = fence(stage, &HeaderId::of(&key)).await?;
+    abort_all(stage, &key, &uploads).await?;
+    let condition = stage.policy.fenced.then_some(etag);
+    match stage.retried(|| stage.destination.delete(&key, condition)).await {
+        Ok(()) => {
+            bring_back(stage, entry).await?;
+            Ok(Outcome::Deleted)
+        }
+        // Somebody wrote there since the listing: not ours to delete.
+        Err(error) if error.kind == ErrorKind::PreconditionFailed => Ok(Outcome::Extra),
+        Err(error) if matches!(error.kind, ErrorKind::NoSuchKey | ErrorKind::NotFound) => {
+            Ok(Outcome::Deleted)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The source may have been written again between the proof and the delete: then it is copied.
+async fn bring_back(stage: &Stage, entry: &Entry) -> Result<(), StageError> {
+    if source_is_gone(stage, &entry.key).await? {
+        return Ok(());
+    }
+    let look = Entry { action: Action::Look, destination: None, etag: None, ..entry.clone() };
+    let task = TaskId { generation: 0, scan: 0, window: 0, attempt: 0, index: 0 };
+    let account = AccountRef { task, object: 0, of: 1, listed_size: entry.size };
+    Box::pin(super::small::make_equal(stage, &look, account)).await?;
+    Ok(())
+}
+
+/// A late completion of an older epoch must not bring the key back.
+///
+/// Gives the uploads that are to be aborted: they stay named in the header, so that a crash in
+/// between loses none of them.
+async fn fence(stage: &Stage, id: &HeaderId) -> Result<Vec<UploadId>, StageError> {
+    loop {
+        let Some(mut header) = rows::load::<Header>(&*stage.ledger, &id.row_key()).await? else {
+            return Ok(Vec::new());
+        };
+        header.epoch += 1;
+        header.status = rows::Status::Gone;
+        header.due = None;
+        header.old_uploads.extend(header.upload.take());
+        header.revision += 1;
+        if rows::store(&*stage.ledger, &header).await? {
+            return Ok(header.old_uploads);
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Plans the upload of one object: a new epoch, an intent, the upload, the tasks of its parts.
+//!
+//! The order is the protocol's: the intent is written before the upload exists, the destination's
+//! condition is read before the source's identity, the upload is named in the header before any
+//! task of it is sent.
+
+use super::parts::run_all;
+use super::small::carry_over;
+use super::{Settled, head_if_there, source_is_gone};
+use crate::compare;
+use crate::error::{ErrorKind, StageError, StoreError};
+use crate::layout::Layout;
+use crate::message::{Message, PartsTask, Work};
+use crate::object::{ETagForm, Identity, ObjectKey, PartNumber, UploadId};
+use crate::outcome::Outcome;
+use crate::policy::ServerSide;
+use crate::ports::Queue;
+use crate::protocol::{self, Intent, SWEEP_AFTER_MS};
+use crate::rows::{self, AccountRef, Bits, Header, HeaderId, Note, PARTS_PER_GROUP, Status};
+use crate::settle::settle_header;
+use crate::stage::Stage;
+use crate::store::{Condition, Head, Write, layout_of};
+use crate::token::Token;
+
+/// What planning came to.
+enum Planned {
+    /// An upload is open and its parts are to be copied.
+    Open(Box<Header>),
+    Settled(Outcome),
+    Parked(String),
+    /// Another worker plans the same key, or has done more already.
+    Overtaken,
+}
+
+/// Plans an object of a task, and sends its parts or copies them at once.
+pub(super) async fn plan_and_run(
+    stage: &Stage,
+    source_key: &ObjectKey,
+    account: AccountRef,
+    insist: bool,
+) -> Result<Settled, StageError> {
+    let planned = plan(stage, source_key, account.clone(), insist).await?;
+    follow(stage, source_key, &account, planned).await
+}
+
+/// Begins a new epoch of a header whose source or upload moved.
+pub async fn replan(stage: &Stage, header: &Header) -> Result<(), StageError> {
+    let account = header.account.clone();
+    let planned = Box::pin(begin(stage, header.clone(), header.tries)).await?;
+    let settled = follow(stage, &header.source_key, &account, planned).await?;
+    if let Settled::Now(outcome) = settled {
+        settle_header(stage, &account, outcome, None).await?;
+    }
+    Ok(())
+}
+
+async fn follow(
+    stage: &Stage,
+    source_key: &ObjectKey,
+    account: &AccountRef,
+    planned: Planned,
+) -> Result<Settled, StageError> {
+    match planned {
+        Planned::Open(header) => {
+            let small = header
+                .source
+                .as_ref()
+                .is_some_and(|source| source.size < stage.policy.multipart_threshold_bytes);
+            if header.status == Status::Completing || header.is_full() {
+                stage.completer.start(&header.id(), header.epoch, header.attempt + 1).await?;
+            } else if small {
+                Box::pin(run_all(stage, *header)).await?;
+            } else {
+                send_parts(stage, &header).await?;
+            }
+            Ok(Settled::ByHeader)
+        }
+        Planned::Settled(outcome) => Ok(Settled::Now(outcome)),
+        Planned::Overtaken => Ok(Settled::ByHeader),
+        Planned::Parked(reason) => {
+            let note = Note {
+                key: source_key.clone(),
+                size: account.listed_size,
+                reason: Some(format!(
+                    "parked: {reason}; name the key with --keys-from to try again"
+                )),
+                etag: None,
+            };
+            settle_header(stage, account, Outcome::Failed, Some(note)).await?;
+            Ok(Settled::ByHeader)
+        }
+    }
+}
+
+async fn plan(
+    stage: &Stage,
+    source_key: &ObjectKey,
+    account: AccountRef,
+    insist: bool,
+) -> Result<Planned, StageError> {
+    let destination_key = stage.destination_key(source_key)?;
+    let id = HeaderId::of(&destination_key);
+    let existing = rows::load::<Header>(&*stage.ledger, &id.row_key()).await?;
+    let source = match &existing {
+        Some(_) => head_if_there(stage, &*stage.source, source_key).await?,
+        None => None,
+    };
+    let identity = source.as_ref().map(|head| &head.identity);
+    let fresh = new_header(stage, source_key.clone(), destination_key, account);
+    match protocol::intend(existing, fresh, identity, insist) {
+        Intent::Superseded => Ok(Planned::Settled(Outcome::Superseded)),
+        Intent::Parked(reason) => Ok(Planned::Parked(reason)),
+        Intent::GoOn(mut header) => {
+            header.revision += 1;
+            if rows::store(&*stage.ledger, &*header).await? {
+                // Its parts' tasks may be lost, or in the queue still: both are harmless.
+                Ok(Planned::Open(header))
+            } else {
+                Ok(Planned::Overtaken)
+            }
+        }
+        Intent::Plan(header) => open(stage, *header).await,
+    }
+}
+
+async fn begin(stage: &Stage, header: Header, tries: u32) -> Result<Planned, StageError> {
+    let fresh = new_header(
+        stage,
+        header.source_key.clone(),
+        header.destination_key.clone(),
+        header.account.clone(),
+    );
+    if tries >= protocol::TRIES_MAX {
+        let mut parked = header;
+        parked.status = Status::Parked;
+        parked.due = None;
+        parked.reason.get_or_insert_with(|| "its uploads kept failing".to_owned());
+        parked.revision += 1;
+        let reason = parked.reason.clone().unwrap_or_default();
+        if !rows::store(&*stage.ledger, &parked).await? {
+            return Ok(Planned::Overtaken);
+        }
+        let uploads: Vec<_> = parked.upload.iter().chain(&parked.old_uploads).cloned().collect();
+        abort_all(stage, &parked.destination_key, &uploads).await?;
+        return Ok(Planned::Parked(reason));
+    }
+    open(stage, protocol::next_epoch(header, &fresh, tries)).await
+}
+
+fn new_header(
+    stage: &Stage,
+    source_key: ObjectKey,
+    destination_key: ObjectKey,
+    account: AccountRef,
+) -> Header {
+    let now = stage.clock.now();
+    Header {
+        revision: 0,
+        source_key,
+        destination_key,
+        epoch: 1,
+        status: Status::Planning,
+        random: stage.clock.random(),
+        planned_at: now,
+        source: None,
+        upload: None,
+        old_uploads: Vec::new(),
+        layout: None,
+        condition: None,
+        full_groups: Bits::default(),
+        lease_until: None,
+        attempt: 0,
+        due: Some(now.plus(SWEEP_AFTER_MS)),
+        account,
+        tries: 1,
+        server_side: stage.policy.server_side == ServerSide::Always,
+        checksum: None,
+        reason: None,
+    }
+}
+
+/// Planning → open.
+async fn open(stage: &Stage, mut header: Header) -> Result<Planned, StageError> {
+    header.revision += 1;
+    if !rows::store(&*stage.ledger, &header).await? {
+        return Ok(Planned::Overtaken);
+    }
+    let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
+    let Some(source) = head_if_there(stage, &*stage.source, &header.source_key).await? else {
+        if source_is_gone(stage, &header.source_key).await? {
+            return end(stage, header, Status::Gone, Outcome::Vanished).await;
+        }
+        let context = format!("HeadObject {}", header.source_key);
+        let text = "a HEAD says that it is not there, the listing says that it is";
+        return Err(StoreError::new(ErrorKind::Lied, context, text).into());
+    };
+    if let Some(ended) = already_settled(stage, &header, &source, there.as_ref()).await? {
+        return Ok(ended);
+    }
+    let older = there.as_ref().and_then(|head| Token::read(&head.attributes.user));
+    let floor =
+        older.filter(|token| token.transfer == stage.transfer_id).map_or(0, |t| t.epoch + 1);
+    header.epoch = header.epoch.max(floor);
+    header.condition = stage.policy.fenced.then(|| {
+        there.as_ref().map_or(Condition::Absent, |head| Condition::Is(head.identity.etag.clone()))
+    });
+    header.layout = Some(layout(stage, &source, &header.source_key).await?);
+    header.checksum = source.checksum;
+    let token = Token {
+        transfer: stage.transfer_id.clone(),
+        epoch: header.epoch,
+        random: header.random,
+        source: source.identity.clone(),
+    };
+    let (write, _) = carry_over(stage, &header.source_key, &source, Some(token)).await?;
+    header.source = Some(source.identity);
+    create(stage, header, &write).await
+}
+
+async fn create(stage: &Stage, mut header: Header, write: &Write) -> Result<Planned, StageError> {
+    let key = header.destination_key.clone();
+    let upload = stage.destination.create_upload(&key, write).await?;
+    let old = std::mem::take(&mut header.old_uploads);
+    header.upload = Some(upload.clone());
+    header.status = Status::Open;
+    header.due = Some(stage.clock.now().plus(SWEEP_AFTER_MS));
+    header.revision += 1;
+    header.old_uploads = old.clone();
+    if !rows::store(&*stage.ledger, &header).await? {
+        stage.retried(|| stage.destination.abort_upload(&key, &upload)).await?;
+        return Ok(Planned::Overtaken);
+    }
+    if !old.is_empty() {
+        abort_all(stage, &key, &old).await?;
+    }
+    Ok(Planned::Open(Box::new(header)))
+}
+
+/// An object that is equal already (an earlier epoch landed), or is to be kept.
+async fn already_settled(
+    stage: &Stage,
+    header: &Header,
+    source: &Head,
+    there: Option<&Head>,
+) -> Result<Option<Planned>, StageError> {
+    let Some(there) = there else { return Ok(None) };
+    let token = Token::read(&there.attributes.user);
+    let landed =
+        token.filter(|t| t.transfer == stage.transfer_id && t.epoch > 0).is_some_and(|t| {
+            t.source.is_same_as(&source.identity) && there.identity.size == source.identity.size
+        });
+    let retry = header.epoch > 1;
+    if landed && retry {
+        return end(stage, header.clone(), Status::Done, Outcome::Copied).await.map(Some);
+    }
+    if !compare::may_overwrite(&stage.policy, &source.identity, &there.identity) {
+        return end(stage, header.clone(), Status::Conflict, Outcome::Kept).await.map(Some);
+    }
+    Ok(None)
+}
+
+async fn end(
+    stage: &Stage,
+    mut header: Header,
+    status: Status,
+    outcome: Outcome,
+) -> Result<Planned, StageError> {
+    let uploads = header.old_uploads.clone();
+    abort_all(stage, &header.destination_key, &uploads).await?;
+    header.status = status;
+    header.due = None;
+    header.old_uploads.clear();
+    header.revision += 1;
+    let stored = rows::store(&*stage.ledger, &header).await?;
+    Ok(if stored { Planned::Settled(outcome) } else { Planned::Overtaken })
+}
+
+/// The source's own layout where it can be learned and held, else the one that cost chooses.
+async fn layout(stage: &Stage, source: &Head, key: &ObjectKey) -> Result<Layout, StageError> {
+    let Identity { etag, version, size, .. } = &source.identity;
+    if let ETagForm::Composite { parts } = etag.form() {
+        let part = Some(PartNumber::FIRST);
+        match stage.retried(|| stage.source.head(key, version.as_ref(), part)).await {
+            Ok(first) if first.identity.etag == *etag => {
+                if let Some(layout) = layout_of(&first, *size) {
+                    return Ok(layout);
+                }
+            }
+            // A store that does not know part numbers answers for the whole, or refuses.
+            Ok(_) => {}
+            Err(error) if matches!(error.kind, ErrorKind::Invalid | ErrorKind::Unsupported) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if parts == 1
+            && let Some(layout) = Layout::new(*size, *size)
+        {
+            return Ok(layout);
+        }
+    }
+    Layout::by_size(*size, stage.policy.part_size_bytes).map_err(|error| {
+        StoreError::new(ErrorKind::Invalid, format!("plan {key}"), error.to_string()).into()
+    })
+}
+
+/// Aborts uploads until the store knows them no more: parts in flight may outlive one abort.
+pub(crate) async fn abort_all(
+    stage: &Stage,
+    key: &ObjectKey,
+    uploads: &[UploadId],
+) -> Result<(), StageError> {
+    const ABORTS_MAX: u32 = 5;
+    for upload in uploads {
+        for _ in 0..ABORTS_MAX {
+            match stage.retried(|| stage.destination.abort_upload(key, upload)).await {
+                Ok(()) => {}
+                Err(error) if error.kind == ErrorKind::NoSuchUpload => break,
+                Err(error) => return Err(error.into()),
+            }
+            match stage.retried(|| stage.destination.list_parts(key, upload, None)).await {
+                Err(error) if error.kind == ErrorKind::NoSuchUpload => break,
+                Err(error) => return Err(error.into()),
+                Ok(_) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sends the tasks of all parts of an upload.
+pub(crate) async fn send_parts(stage: &Stage, header: &Header) -> Result<(), StageError> {
+    let Some(layout) = header.layout else { return Ok(()) };
+    let per_task = stage.policy.limits.bytes_per_parts_task / layout.part_size();
+    // Whole groups where possible: then one task fills a group, and nobody else writes to it.
+    let per_task = u16::try_from(per_task).unwrap_or(PARTS_PER_GROUP).clamp(1, PARTS_PER_GROUP);
+    let mut bodies = Vec::new();
+    let mut next = Some(PartNumber::FIRST);
+    while let Some(first) = next {
+        let group_left = PARTS_PER_GROUP - (first.get() - 1) % PARTS_PER_GROUP;
+        let count = per_task.min(group_left).min(layout.part_count() - (first.get() - 1));
+        let task = PartsTask { header: header.id(), epoch: header.epoch, first, count };
+        bodies.push(encode(Work::Parts(task))?);
+        next = PartNumber::new(first.get() + count).filter(|n| n.get() <= layout.part_count());
+    }
+    stage.queue.send(Queue::Transfer, bodies).await?;
+    Ok(())
+}
+
+pub(crate) fn encode(work: Work) -> Result<String, crate::error::LedgerError> {
+    Message::new(work)
+        .encode()
+        .map_err(|error| crate::error::LedgerError::Unreadable(error.to_string()))
+}

@@ -1,0 +1,401 @@
+//! One object in one request each way: a pinned GET whose body is the body of a fenced PUT.
+//!
+//! Everything the destination needs to know stands in the GET's own headers, so there is no HEAD.
+//! Objects that have to be multipart are handed over to the plan of an upload.
+
+use std::sync::atomic::Ordering;
+
+use super::{Settled, head_if_there, plan, source_is_gone};
+use crate::body::{Expectation, measure};
+use crate::compare;
+use crate::error::{ErrorKind, StageError, StoreError};
+use crate::message::{Action, Entry};
+use crate::object::{ETagForm, Identity, ObjectKey};
+use crate::outcome::Outcome;
+use crate::policy::{Compare, ServerSide};
+use crate::rows::AccountRef;
+use crate::stage::Stage;
+use crate::store::{Condition, CopySource, Head, Pin, Put, Read, Write, Written};
+use crate::token::{self, Token};
+
+/// Looks that one delivery of a task may take at an object that keeps moving under it.
+const LOOKS_MAX: u32 = 4;
+
+/// What is known of the destination, read before the source's identity.
+struct There {
+    /// What the write is conditioned on.
+    condition: Condition,
+    /// The HEAD, where there was one.
+    head: Option<Head>,
+}
+
+/// Makes the destination's key equal to the source's as it is now.
+pub(super) async fn make_equal(
+    stage: &Stage,
+    entry: &Entry,
+    account: AccountRef,
+) -> Result<Settled, StageError> {
+    let key = stage.destination_key(&entry.key)?;
+    let mut action = entry.action;
+    let mut pin = entry.etag.clone().map(|etag| Pin { etag, version: None });
+    for _ in 0..LOOKS_MAX {
+        let there = match (action, &entry.destination) {
+            (Action::Copy, Some(condition)) => There { condition: condition.clone(), head: None },
+            _ => look(stage, &key).await?,
+        };
+        if action != Action::Copy
+            && let Some(outcome) = decide(stage, entry, &there).await?
+        {
+            return Ok(Settled::Now(outcome));
+        }
+        if stage.policy.dry_run {
+            return Ok(Settled::Now(Outcome::Copied));
+        }
+        if must_be_multipart(stage, entry, pin.as_ref()) {
+            return plan::plan_and_run(stage, &entry.key, account, insists(entry)).await;
+        }
+        let listed = entry.size;
+        match copy(stage, &entry.key, &key, pin.as_ref(), &there.condition, listed).await {
+            Ok(Copied::Landed) => return Ok(Settled::Now(Outcome::Copied)),
+            Ok(Copied::TooLarge) => {
+                return plan::plan_and_run(stage, &entry.key, account, insists(entry)).await;
+            }
+            Err(StageError::Store(error)) => {
+                if let Some(outcome) = after_error(stage, entry, error).await? {
+                    return Ok(Settled::Now(outcome));
+                }
+                // Something moved: look at both sides again, and take what is there now.
+                action = Action::Look;
+                pin = None;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let text = "the object keeps changing while it is copied; it is tried again later";
+    Err(StoreError::new(ErrorKind::PreconditionFailed, format!("copy {}", entry.key), text).into())
+}
+
+/// A key that was named by hand is tried again even if it was given up before.
+fn insists(entry: &Entry) -> bool {
+    entry.action == Action::Look
+}
+
+/// What an error of a copy leaves to do: an outcome, another look (`None`), or the error itself.
+async fn after_error(
+    stage: &Stage,
+    entry: &Entry,
+    error: StoreError,
+) -> Result<Option<Outcome>, StageError> {
+    match error.kind {
+        ErrorKind::PreconditionFailed | ErrorKind::Conflict => Ok(None),
+        ErrorKind::NoSuchKey | ErrorKind::NotFound => {
+            // The source may be gone, or the destination that was to be replaced.
+            let gone = source_is_gone(stage, &entry.key).await?;
+            Ok(gone.then_some(Outcome::Vanished))
+        }
+        ErrorKind::Archived => Ok(Some(Outcome::Archived)),
+        _ => Err(error.into()),
+    }
+}
+
+async fn look(stage: &Stage, key: &ObjectKey) -> Result<There, StoreError> {
+    let head = head_if_there(stage, &*stage.destination, key).await?;
+    let condition =
+        head.as_ref().map_or(Condition::Absent, |head| Condition::Is(head.identity.etag.clone()));
+    Ok(There { condition, head })
+}
+
+/// Whether a key that the listings could not judge is equal or kept; `None`: copy it.
+async fn decide(
+    stage: &Stage,
+    entry: &Entry,
+    there: &There,
+) -> Result<Option<Outcome>, StageError> {
+    let Some(head) = &there.head else { return Ok(None) };
+    let policy = &stage.policy;
+    let needs_source =
+        entry.etag.is_none() || entry.action == Action::Look || policy.compare == Compare::Metadata;
+    let source = if needs_source {
+        match head_if_there(stage, &*stage.source, &entry.key).await? {
+            Some(source) => Some(source),
+            None if source_is_gone(stage, &entry.key).await? => return Ok(Some(Outcome::Vanished)),
+            None => {
+                let text = "a HEAD says that it is not there, the listing says that it is";
+                let context = format!("HeadObject {}", entry.key);
+                return Err(StoreError::new(ErrorKind::Lied, context, text).into());
+            }
+        }
+    } else {
+        None
+    };
+    let identity = match (&source, &entry.etag) {
+        (Some(source), _) => source.identity.clone(),
+        (None, Some(etag)) => Identity {
+            etag: etag.clone(),
+            version: None,
+            size: entry.size,
+            modified: entry.modified,
+        },
+        (None, None) => return Ok(None),
+    };
+    let same = match policy.compare {
+        Compare::Always => false,
+        Compare::Size => identity.size == head.identity.size,
+        Compare::SizeAndTime => {
+            identity.size == head.identity.size && head.identity.modified >= identity.modified
+        }
+        Compare::ETag | Compare::Metadata => compare::by_evidence(policy, &identity, head),
+    };
+    let same = same
+        && match (&source, policy.compare) {
+            (Some(source), Compare::Metadata) => same_rest(stage, entry, source, head).await?,
+            _ => true,
+        };
+    if same {
+        return Ok(Some(Outcome::Equal));
+    }
+    let over = compare::may_overwrite(policy, &identity, &head.identity);
+    Ok((!over).then_some(Outcome::Kept))
+}
+
+/// Whether headers, user metadata and tags agree.
+async fn same_rest(
+    stage: &Stage,
+    entry: &Entry,
+    source: &Head,
+    there: &Head,
+) -> Result<bool, StoreError> {
+    if !compare::same_attributes(&stage.policy, &source.attributes, &there.attributes) {
+        return Ok(false);
+    }
+    if !stage.policy.tags || (source.tag_count == 0 && there.tag_count == 0) {
+        return Ok(true);
+    }
+    let key = stage.destination_key(&entry.key)?;
+    let mut here = stage.retried(|| stage.source.tags(&entry.key, None)).await?;
+    let mut tags = stage.retried(|| stage.destination.tags(&key, None)).await?;
+    here.sort();
+    tags.sort();
+    Ok(here == tags)
+}
+
+/// Large objects, and those whose source is multipart: only a multipart copy has the same `ETag`.
+fn must_be_multipart(stage: &Stage, entry: &Entry, pin: Option<&Pin>) -> bool {
+    let composite = |pin: &Pin| matches!(pin.etag.form(), ETagForm::Composite { .. });
+    entry.size >= stage.policy.multipart_threshold_bytes || pin.is_some_and(composite)
+}
+
+enum Copied {
+    Landed,
+    /// It has grown, or turned out to be multipart.
+    TooLarge,
+}
+
+async fn copy(
+    stage: &Stage,
+    source_key: &ObjectKey,
+    key: &ObjectKey,
+    pin: Option<&Pin>,
+    condition: &Condition,
+    listed_size: u64,
+) -> Result<Copied, StageError> {
+    let _stream = stage.stream().await;
+    let mut attempt = 0;
+    loop {
+        let read = if stage.policy.server_side == ServerSide::Always {
+            None
+        } else {
+            Some(stage.source.get(source_key, None, pin).await)
+        };
+        let result = match read {
+            Some(Ok(read)) => {
+                if read.size >= stage.policy.multipart_threshold_bytes.max(listed_size + 1)
+                    || (pin.is_none()
+                        && matches!(read.head.identity.etag.form(), ETagForm::Composite { .. }))
+                {
+                    return Ok(Copied::TooLarge);
+                }
+                relay(stage, source_key, key, read, condition, false).await
+            }
+            Some(Err(error)) => Err(error),
+            None => server_side(stage, source_key, key, condition).await,
+        };
+        match result {
+            Ok(Landed::Proven) => return Ok(Copied::Landed),
+            // The destination's `ETag` says nothing about the bytes, which only now is known. Without a
+            // token the next run could not tell that this object is equal: write it once more.
+            Ok(Landed::Unproven(written)) => {
+                stage.destination_is_opaque.store(true, Ordering::Relaxed);
+                if !stage.policy.token {
+                    return Ok(Copied::Landed);
+                }
+                return Box::pin(rewrite(stage, source_key, key, pin, &written)).await;
+            }
+            Err(error) => {
+                attempt += 1;
+                let again = error.disposition() == crate::error::Disposition::Retry && attempt < 3;
+                if !again || stage.is_stopping() {
+                    return Err(error.into());
+                }
+                stage.back_off(attempt).await;
+            }
+        }
+    }
+}
+
+async fn rewrite(
+    stage: &Stage,
+    source_key: &ObjectKey,
+    key: &ObjectKey,
+    pin: Option<&Pin>,
+    written: &Written,
+) -> Result<Copied, StageError> {
+    let condition = Condition::Is(written.etag.clone());
+    let read = stage.source.get(source_key, None, pin).await?;
+    relay(stage, source_key, key, read, &condition, true).await?;
+    Ok(Copied::Landed)
+}
+
+enum Landed {
+    Proven,
+    Unproven(Written),
+}
+
+/// Passes an open read on to the destination.
+async fn relay(
+    stage: &Stage,
+    source_key: &ObjectKey,
+    key: &ObjectKey,
+    read: Read,
+    condition: &Condition,
+    with_token: bool,
+) -> Result<Landed, StoreError> {
+    let Read { head, body, size } = read;
+    let plain = head.identity.etag.form() == ETagForm::Plain && !head.etag_is_opaque;
+    let opaque = stage.destination_is_opaque.load(Ordering::Relaxed);
+    let token = (with_token || opaque || !plain).then(|| new_token(stage, 0, &head.identity));
+    let (write, token) = carry_over(stage, source_key, &head, token).await?;
+    let expectation = Expectation { size, checksum: head.checksum, algorithms: Vec::new() };
+    let (body, meter) = measure(body, expectation, stage.progress.clone());
+    let put = Put {
+        key,
+        size,
+        write,
+        condition: stage.policy.fenced.then_some(condition),
+        checksum: None,
+        // The source's plain ETag is known before the bytes: the destination verifies them by it.
+        md5: plain.then(|| head.identity.etag.md5()).flatten(),
+    };
+    match stage.destination.put(put, body).await {
+        Ok(written) => {
+            if !stage.policy.fenced {
+                look_again(stage, source_key, &head.identity).await?;
+            }
+            let proven = written.etag == head.identity.etag || token.is_some();
+            Ok(if proven { Landed::Proven } else { Landed::Unproven(written) })
+        }
+        Err(error) => {
+            if let Some(fault) = meter.read().fault {
+                return Err(StoreError::new(
+                    ErrorKind::Lied,
+                    format!("GetObject {source_key}"),
+                    fault,
+                ));
+            }
+            resolve(stage, key, &head.identity, token.as_ref(), error).await
+        }
+    }
+}
+
+/// Where the destination cannot fence, a stale write may have covered a newer one: every write is
+/// followed by a look at the source.
+async fn look_again(stage: &Stage, key: &ObjectKey, copied: &Identity) -> Result<(), StoreError> {
+    let now = head_if_there(stage, &*stage.source, key).await?;
+    if now.is_some_and(|now| now.identity.is_same_as(copied)) {
+        return Ok(());
+    }
+    let text = "the source moved while it was copied";
+    Err(StoreError::new(ErrorKind::PreconditionFailed, format!("HeadObject {key}"), text))
+}
+
+/// The answer to a write can be lost: only a look at the destination tells what happened.
+async fn resolve(
+    stage: &Stage,
+    key: &ObjectKey,
+    source: &Identity,
+    token: Option<&Token>,
+    error: StoreError,
+) -> Result<Landed, StoreError> {
+    if !error.kind.is_ambiguous() {
+        return Err(error);
+    }
+    let Some(there) = head_if_there(stage, &*stage.destination, key).await? else {
+        return Err(error);
+    };
+    let ours = match (token, Token::read(&there.attributes.user)) {
+        (Some(ours), Some(token)) => ours.random == token.random && ours.transfer == token.transfer,
+        _ => there.identity.etag == source.etag && there.identity.size == source.size,
+    };
+    if ours { Ok(Landed::Proven) } else { Err(error) }
+}
+
+async fn server_side(
+    stage: &Stage,
+    source_key: &ObjectKey,
+    key: &ObjectKey,
+    condition: &Condition,
+) -> Result<Landed, StoreError> {
+    let head = stage.source.head(source_key, None, None).await?;
+    let token = new_token(stage, 0, &head.identity);
+    let (write, token) = carry_over(stage, source_key, &head, Some(token)).await?;
+    let pin = Pin::from(&head.identity);
+    let bucket = &stage.transfer.source.bucket;
+    let put = Put {
+        key,
+        size: head.identity.size,
+        write,
+        condition: stage.policy.fenced.then_some(condition),
+        checksum: None,
+        md5: None,
+    };
+    match stage.destination.copy(CopySource { bucket, key: source_key, pin: &pin }, put).await {
+        Ok(written) if written.etag == head.identity.etag || token.is_some() => {
+            stage.progress.moved(head.identity.size);
+            Ok(Landed::Proven)
+        }
+        Ok(written) => Ok(Landed::Unproven(written)),
+        Err(error) => resolve(stage, key, &head.identity, token.as_ref(), error).await,
+    }
+}
+
+/// A token of this transfer for a source identity.
+pub(super) fn new_token(stage: &Stage, epoch: u64, source: &Identity) -> Token {
+    Token {
+        transfer: stage.transfer_id.clone(),
+        epoch,
+        random: stage.clock.random(),
+        source: source.clone(),
+    }
+}
+
+/// What the destination's object carries besides its bytes; the token comes back if it found room.
+pub(super) async fn carry_over(
+    stage: &Stage,
+    source_key: &ObjectKey,
+    head: &Head,
+    token: Option<Token>,
+) -> Result<(Write, Option<Token>), StoreError> {
+    let mut attributes = head.attributes.clone();
+    token::strip(&mut attributes.user);
+    if let Some(class) = &stage.policy.storage_class {
+        attributes.storage_class = Some(class.clone());
+    }
+    let token =
+        token.filter(|_| stage.policy.token).filter(|token| token.write(&mut attributes.user));
+    let tags = if stage.policy.tags && head.tag_count > 0 {
+        stage.retried(|| stage.source.tags(source_key, head.identity.version.as_ref())).await?
+    } else {
+        Vec::new()
+    };
+    Ok((Write { attributes, tags }, token))
+}

@@ -1,0 +1,6 @@
+//! Whole-system tests.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking, in their helpers too")]
+
+mod copy;
+mod ports;
+mod resume;

@@ -1,0 +1,11 @@
+//! What the whole-system tests share: the conformance suites of the ports, and the rig.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "test support fails by panicking"
+)]
+
+pub mod ledger;
+pub mod queue;
+pub mod rig;
