@@ -191,6 +191,7 @@ async fn a_listing_error_is_never_empty() {
         rig.source.faults().add(Rule::new(Matcher::on("ListObjectsV2"), fault.clone()).skip(1));
         let policy = Policy {
             delete: Some(DeleteGuard { objects_max: 9, percent_max: 100 }),
+            failures_max: 2,
             ..Policy::default()
         };
         let parts = tranship_cli::engine::Parts { delete_unversioned: true, ..rig.parts(policy) };
@@ -425,4 +426,72 @@ async fn a_flat_prefix_lists_in_parallel_and_whole() {
     rig.copy(policy.clone()).await.expect(&[("copied", 9_000)]);
     rig.copy(policy).await.expect(&[("equal", 9_000)]);
     rig.expect_equal();
+}
+
+/// The two sides' pages end at different keys, so that every split finds keys read ahead.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_split_counts_no_key_twice() {
+    let rig = Rig::new().await;
+    for n in 0..4_000 {
+        rig.put(&format!("{n:05}"), "");
+        if n % 3 == 0 {
+            rig.there().put(DESTINATION, &format!("{n:05}"), "");
+        }
+        if n % 2 == 0 {
+            rig.there().put(DESTINATION, &format!("{n:05}-extra"), "");
+        }
+    }
+    let mut policy = Policy { dry_run: true, ..Policy::default() };
+    policy.limits.window_keys = 300;
+    let parts = tranship_cli::engine::Parts { ledger: None, ..rig.parts(policy) };
+    let report = rig.run(parts, None).await.unwrap();
+    report.expect(&[("equal", 1_334), ("copied", 2_666), ("extra", 2_000)]);
+}
+
+/// A key may be longer at the source than the destination's prefix leaves room for, and back.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_too_long_for_the_other_side_are_named() {
+    let mut rig = Rig::new().await;
+    rig.prefixes = ("in/".to_owned(), "a/longer/prefix/".to_owned());
+    let long = "k".repeat(1_015);
+    rig.put(&format!("in/{long}"), "x");
+    rig.put("in/z", "x");
+    let report = rig.copy(Policy::default()).await;
+    report.expect(&[("copied", 1), ("failed", 1)]);
+    assert!(report.failures[0].reason.as_ref().unwrap().contains("1,024"), "{report:?}");
+    let mut rig = Rig::new().await;
+    rig.prefixes = ("a/longer/prefix/".to_owned(), "in/".to_owned());
+    rig.there().put(DESTINATION, &format!("in/{long}"), "x");
+    rig.here().put(SOURCE, "a/longer/prefix/z", "x");
+    rig.copy(Policy::default()).await.expect(&[("copied", 1), ("extra", 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_never_passes_fails_its_object_and_leaves_nothing() {
+    for (matcher, fault) in [
+        (Matcher::on("GetObject").key("large"), Fault::Status5xxBefore),
+        (Matcher::on("UploadPart").part(2), Fault::Status5xxBefore),
+        (Matcher::on("UploadPart"), Fault::Refuse { status: 400, code: "InvalidRequest" }),
+        (
+            Matcher::on("CompleteMultipartUpload"),
+            Fault::Refuse { status: 400, code: "EntityTooSmall" },
+        ),
+    ] {
+        let rig = Rig::new().await;
+        rig.put("large", noise(1, 12 * MIB));
+        rig.put("small", "x");
+        for server in [&rig.source, &rig.destination] {
+            server.faults().add(Rule::new(matcher.clone(), fault.clone()));
+        }
+        let policy = Policy { failures_max: 2, ..in_parts() };
+        let report = rig.copy(policy.clone()).await;
+        report.expect(&[("copied", 1), ("failed", 1)]);
+        assert_eq!(report.failures[0].key.as_str(), "large", "{fault:?}");
+        assert_eq!(rig.there().open_uploads(DESTINATION), [], "{fault:?}");
+        for server in [&rig.source, &rig.destination] {
+            server.faults().clear();
+        }
+        rig.copy(policy).await.expect(&[("equal", 1), ("copied", 1)]);
+        rig.expect_equal();
+    }
 }

@@ -254,8 +254,8 @@ async fn conclude(shared: &Shared, run: &Run) -> Result<Option<Run>, StageError>
         tokio::time::sleep(CONCLUDE_EVERY).await;
         let scans = stage.queue.depth(Queue::Scan).await?;
         shared.hooks.listing_done.store(scans == 0, Ordering::Relaxed);
+        sweep::sweep(stage, false).await?;
         if scans + stage.queue.depth(Queue::Transfer).await? > 0 {
-            sweep::sweep(stage, false).await?;
             continue;
         }
         if let Some(path) = shared.hooks.manifest.as_deref()
@@ -269,7 +269,9 @@ async fn conclude(shared: &Shared, run: &Run) -> Result<Option<Run>, StageError>
             Conclusion::NotYet(_) => {}
         }
         let now = stage.progress.read();
-        let moves = now != before || shared.completing.load(Ordering::Relaxed) > 0;
+        let moves = now != before
+            || shared.completing.load(Ordering::Relaxed) > 0
+            || sweep::is_waiting(stage).await?;
         before = now;
         if moves {
             (quiet, sweeps) = (0, 0);

@@ -299,7 +299,9 @@ fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
         multipart_threshold_bytes: settings.multipart_threshold_bytes,
         part_size_bytes: settings.part_size_bytes,
         fenced: true,
-        failures_max: settings.retries.max(1),
+        failures_max: settings.retries.saturating_add(1),
+        // Whoever runs the command again wants it tried again.
+        retry_parked: true,
         dry_run: settings.dry_run,
         limits,
     })

@@ -5,7 +5,7 @@
 //! destination tells what happened.
 
 use crate::compare;
-use crate::error::{ErrorKind, StageError, StoreError};
+use crate::error::{Disposition, ErrorKind, StageError, StoreError};
 use crate::object::{ETag, PartNumber};
 use crate::outcome::Outcome;
 use crate::protocol::{self, NotAdmitted, Verdict};
@@ -13,10 +13,14 @@ use crate::rows::{self, Header, HeaderId, PartGroup, Status};
 use crate::settle::settle_header;
 use crate::stage::Stage;
 use crate::store::{Completion, Head, Part};
-use crate::worker::{head_if_there, replan, source_is_gone};
+use crate::worker::{back_off_ms, head_if_there, park, replan, source_is_gone};
 
 /// Rounds of "send, look, decide" of one attempt; what needs more comes back by the sweep.
 const ROUNDS_MAX: u32 = 8;
+/// Attempts after which an upload is given up: with their pauses they outlast an outage of minutes.
+const ATTEMPTS_MAX: u32 = 20;
+/// The longest pause between two attempts.
+pub const BACK_OFF_MAX_MS: u64 = 60_000;
 
 /// Completes the upload of an epoch, if it is still to be completed. Safe to run any number of
 /// times, at the same time too.
@@ -30,7 +34,11 @@ pub async fn complete(stage: &Stage, id: &HeaderId, epoch: u64) -> Result<(), St
     }
     let header = match run(stage, header).await {
         Err((header, error)) => {
-            release(stage, header).await?;
+            if error.disposition() == Disposition::Permanent || header.attempt >= ATTEMPTS_MAX {
+                park(stage, header, error.to_string()).await?;
+            } else {
+                release(stage, header, &error).await?;
+            }
             return Err(error);
         }
         Ok(header) => header,
@@ -40,9 +48,14 @@ pub async fn complete(stage: &Stage, id: &HeaderId, epoch: u64) -> Result<(), St
 }
 
 /// Gives the lease back, so that the next attempt need not wait for it to lapse.
-async fn release(stage: &Stage, mut header: Header) -> Result<(), StageError> {
+async fn release(stage: &Stage, mut header: Header, error: &StageError) -> Result<(), StageError> {
+    let wait = match error.disposition() {
+        // Whoever mends what stopped the transfer need not wait as well.
+        Disposition::Halt => 0,
+        _ => stage.spread(back_off_ms(header.attempt).min(BACK_OFF_MAX_MS)),
+    };
     header.lease_until = None;
-    header.due = Some(stage.clock.now());
+    header.due = Some(stage.clock.now().plus(wait));
     header.revision += 1;
     // If it moved on meanwhile, somebody else takes care.
     let _moved_on = rows::store(&*stage.ledger, &header).await?;

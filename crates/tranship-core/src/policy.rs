@@ -102,6 +102,8 @@ pub struct Policy {
     pub fenced: bool,
     /// Deliveries of a task in which an object really failed before it is settled as failed.
     pub failures_max: u32,
+    /// What an earlier run gave up is tried again, even if its source has not changed.
+    pub retry_parked: bool,
     /// Decide everything, write nothing.
     pub dry_run: bool,
     pub limits: Limits,
@@ -160,6 +162,7 @@ impl Default for Policy {
             part_size_bytes: None,
             fenced: true,
             failures_max: 5,
+            retry_parked: true,
             dry_run: false,
             limits: Limits::default(),
         }

@@ -414,6 +414,32 @@ impl PartGroup {
     }
 }
 
+/// How often a parts task failed for a reason of its own. It lies among the epoch's part groups,
+/// and is forgotten with them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartFailures {
+    pub revision: u64,
+    pub header: HeaderId,
+    pub epoch: u64,
+    pub first: PartNumber,
+    pub count: u32,
+}
+
+impl PartFailures {
+    pub fn row_key(header: &HeaderId, epoch: u64, first: PartNumber) -> RowKey {
+        RowKey(format!("{}failures/{:05}", header.groups_prefix(epoch), first.get()))
+    }
+}
+
+impl Stored for PartFailures {
+    fn key(&self) -> RowKey {
+        Self::row_key(&self.header, self.epoch, self.first)
+    }
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
 /// A key that a list is kept of: a failure with its reason, or a candidate for deletion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {

@@ -3,12 +3,13 @@
 //! It looks at headers alone, never at memory: after a crash, a lost message or a lapsed lease the
 //! header says what is missing, and the sweep does just that.
 
+use crate::completer;
 use crate::error::{LedgerError, StageError};
 use crate::ports::Row;
 use crate::protocol::SWEEP_AFTER_MS;
 use crate::rows::{self, Header, RowKey, Status};
 use crate::stage::Stage;
-use crate::worker::{replan, send_parts};
+use crate::worker::{clear, replan, send_parts};
 
 const PAGE_ROWS: usize = 200;
 
@@ -21,6 +22,9 @@ pub async fn recover(stage: &Stage, resend: bool) -> Result<(), StageError> {
         let page = stage.ledger.page(Header::prefix(), after.as_ref(), PAGE_ROWS).await?;
         for (key, row) in &page {
             let mut header = parse(key, row)?;
+            if is_paused(stage, &header) {
+                continue;
+            }
             if header.status == Status::Completing {
                 header.lease_until = None;
                 header.revision += 1;
@@ -35,6 +39,19 @@ pub async fn recover(stage: &Stage, resend: bool) -> Result<(), StageError> {
             None => return Ok(()),
         }
     }
+}
+
+/// Whether its completer gave the lease back and asked for a pause: the sweep ends it in time.
+fn is_paused(stage: &Stage, header: &Header) -> bool {
+    header.status == Status::Completing
+        && header.lease_until.is_none()
+        && header.due.is_some_and(|due| due > stage.clock.now())
+}
+
+/// Whether something will be due soon, by itself.
+pub async fn is_waiting(stage: &Stage) -> Result<bool, LedgerError> {
+    let soon = stage.clock.now().plus(completer::BACK_OFF_MAX_MS);
+    Ok(!stage.ledger.due(soon, 1).await?.is_empty())
 }
 
 /// Starts again what is due.
@@ -73,6 +90,10 @@ async fn start_again(stage: &Stage, mut header: Header, resend: bool) -> Result<
         }
         Status::Completing => {
             stage.completer.start(&header.id(), header.epoch, header.attempt + 1).await?;
+        }
+        // It ended, and somebody died before everything of it was gone.
+        Status::Done | Status::Conflict | Status::Gone | Status::Parked if header.due.is_some() => {
+            clear(stage, header).await?;
         }
         Status::Open | Status::Done | Status::Conflict | Status::Gone | Status::Parked => {}
     }

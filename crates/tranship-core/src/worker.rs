@@ -6,6 +6,7 @@
 //! task alive: the message comes back later.
 
 mod delete;
+mod park;
 mod parts;
 mod plan;
 mod small;
@@ -17,11 +18,12 @@ use crate::error::{Disposition, ErrorKind, StageError, StoreError};
 use crate::message::{Action, Entry, Message, MessageError, ObjectsTask, Work};
 use crate::object::ObjectKey;
 use crate::outcome::Outcome;
-use crate::rows::{AccountRef, Note};
+use crate::rows::{AccountRef, HeaderId, Note};
 use crate::settle::{self, Settlement};
 use crate::stage::Stage;
 use crate::store::{Head, ObjectStore};
 
+pub(crate) use park::{clear, park};
 pub use plan::replan;
 pub(crate) use plan::{abort_all, encode, send_parts};
 
@@ -91,6 +93,7 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask) -> Result<Done, StageErr
 
     let mut settlements = Vec::new();
     let mut failures = Vec::new();
+    let mut hopeless = Vec::new();
     let mut left = false;
     let mut halted = None;
     for (object, entry, result) in worked {
@@ -104,12 +107,20 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask) -> Result<Done, StageErr
             Some(Err(StageError::Ledger(error))) => return Err(error.into()),
             Some(Err(StageError::Store(error))) => match error.disposition() {
                 Disposition::Halt => halted = Some(error),
-                Disposition::Permanent => settlements.push(failed(object, entry, &error)),
+                Disposition::Permanent => hopeless.push((object, entry, error)),
                 Disposition::Retry | Disposition::Replan => failures.push((object, entry, error)),
             },
         }
     }
-    let back_off = judge(stage, task, &mut settlements, failures).await?;
+    let back_off = judge(stage, task, &failures).await?;
+    if back_off.is_none() {
+        hopeless.append(&mut failures);
+    }
+    for (object, entry, error) in &hopeless {
+        let account =
+            AccountRef { task: task.id.clone(), object: *object, of, listed_size: entry.size };
+        settlements.push(give_up(stage, account, entry, error).await?);
+    }
     settle::settle(stage, &task.id, &settlements).await?;
     Ok(match (halted, back_off) {
         (Some(error), _) => Done::Halt(error),
@@ -119,12 +130,11 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask) -> Result<Done, StageErr
     })
 }
 
-/// Decides between another delivery and `failed` for what failed this time.
+/// Decides between another delivery, after so many milliseconds, and giving up what failed.
 async fn judge(
     stage: &Stage,
     task: &ObjectsTask,
-    settlements: &mut Vec<Settlement>,
-    failures: Vec<(u32, &Entry, StoreError)>,
+    failures: &[(u32, &Entry, StoreError)],
 ) -> Result<Option<u64>, StageError> {
     if failures.is_empty() {
         return Ok(None);
@@ -132,13 +142,27 @@ async fn judge(
     // Being asked to slow down is no fault of the object: it is counted by no one.
     let really = failures.iter().any(|(_, _, error)| error.kind != ErrorKind::Throttled);
     let count = if really { settle::count_failure(stage, &task.id).await? } else { 1 };
-    if count >= stage.policy.failures_max {
-        settlements
-            .extend(failures.iter().map(|(object, entry, error)| failed(*object, entry, error)));
-        return Ok(None);
+    Ok((count < stage.policy.failures_max).then(|| stage.spread(back_off_ms(count))))
+}
+
+/// How long a task waits that failed so often.
+pub(crate) fn back_off_ms(failures: u32) -> u64 {
+    (TASK_BACK_OFF_MS << failures.min(20)).min(TASK_BACK_OFF_MAX_MS)
+}
+
+/// Gives an object up, and the upload that was planned for it.
+async fn give_up(
+    stage: &Stage,
+    account: AccountRef,
+    entry: &Entry,
+    error: &StoreError,
+) -> Result<Settlement, StageError> {
+    if entry.action != Action::Delete
+        && let Ok(key) = stage.destination_key(&entry.key)
+    {
+        park::park_planned(stage, &HeaderId::of(&key), &account, &error.to_string()).await?;
     }
-    let wait = (TASK_BACK_OFF_MS << count.min(20)).min(TASK_BACK_OFF_MAX_MS);
-    Ok(Some(stage.spread(wait)))
+    Ok(failed(account.object, entry, error))
 }
 
 fn failed(object: u32, entry: &Entry, error: &StoreError) -> Settlement {

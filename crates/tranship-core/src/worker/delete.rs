@@ -60,7 +60,7 @@ async fn fence(stage: &Stage, id: &HeaderId) -> Result<Vec<UploadId>, StageError
         };
         header.epoch += 1;
         header.status = rows::Status::Gone;
-        header.due = None;
+        header.due = Some(stage.clock.now());
         header.old_uploads.extend(header.upload.take());
         header.revision += 1;
         if rows::store(&*stage.ledger, &header).await? {

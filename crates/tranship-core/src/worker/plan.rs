@@ -4,6 +4,7 @@
 //! condition is read before the source's identity, the upload is named in the header before any
 //! task of it is sent.
 
+use super::park::park;
 use super::parts::run_all;
 use super::small::carry_over;
 use super::{Settled, head_if_there, source_is_gone};
@@ -131,18 +132,9 @@ async fn begin(stage: &Stage, header: Header, tries: u32) -> Result<Planned, Sta
         header.account.clone(),
     );
     if tries >= protocol::TRIES_MAX {
-        let mut parked = header;
-        parked.status = Status::Parked;
-        parked.due = None;
-        parked.reason.get_or_insert_with(|| "its uploads kept failing".to_owned());
-        parked.revision += 1;
-        let reason = parked.reason.clone().unwrap_or_default();
-        if !rows::store(&*stage.ledger, &parked).await? {
-            return Ok(Planned::Overtaken);
-        }
-        let uploads: Vec<_> = parked.upload.iter().chain(&parked.old_uploads).cloned().collect();
-        abort_all(stage, &parked.destination_key, &uploads).await?;
-        return Ok(Planned::Parked(reason));
+        let reason = header.reason.clone().unwrap_or_else(|| "its uploads kept failing".to_owned());
+        park(stage, header, reason).await?;
+        return Ok(Planned::Overtaken);
     }
     open(stage, protocol::next_epoch(header, &fresh, tries)).await
 }

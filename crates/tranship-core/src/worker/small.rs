@@ -52,13 +52,13 @@ pub(super) async fn make_equal(
             return Ok(Settled::Now(Outcome::Copied));
         }
         if must_be_multipart(stage, entry, pin.as_ref()) {
-            return plan::plan_and_run(stage, &entry.key, account, insists(entry)).await;
+            return plan::plan_and_run(stage, &entry.key, account, insists(stage, entry)).await;
         }
         let listed = entry.size;
         match copy(stage, &entry.key, &key, pin.as_ref(), &there.condition, listed).await {
             Ok(Copied::Landed) => return Ok(Settled::Now(Outcome::Copied)),
             Ok(Copied::TooLarge) => {
-                return plan::plan_and_run(stage, &entry.key, account, insists(entry)).await;
+                return plan::plan_and_run(stage, &entry.key, account, insists(stage, entry)).await;
             }
             Err(StageError::Store(error)) => {
                 if let Some(outcome) = after_error(stage, entry, error).await? {
@@ -76,8 +76,8 @@ pub(super) async fn make_equal(
 }
 
 /// A key that was named by hand is tried again even if it was given up before.
-fn insists(entry: &Entry) -> bool {
-    entry.action == Action::Look
+fn insists(stage: &Stage, entry: &Entry) -> bool {
+    stage.policy.retry_parked || entry.action == Action::Look
 }
 
 /// What an error of a copy leaves to do: an outcome, another look (`None`), or the error itself.

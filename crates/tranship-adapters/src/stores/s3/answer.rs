@@ -115,6 +115,21 @@ impl StoredChecksum {
     }
 }
 
+/// How an answer differs from what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Difference {
+    /// It is of another generation: the store does not honour conditions, and the object moved.
+    Moved(String),
+    /// It is not what was asked for.
+    Lie(String),
+}
+
+impl From<String> for Difference {
+    fn from(text: String) -> Self {
+        Self::Lie(text)
+    }
+}
+
 impl Answer {
     /// Size of the answer's own bytes.
     fn content_size(&self) -> Result<u64, String> {
@@ -130,21 +145,27 @@ impl Answer {
     }
 
     /// Whether this is what was asked for; else what differs.
-    pub(super) fn check(&self, range: Option<ByteRange>, pin: Option<&Pin>) -> Result<(), String> {
+    pub(super) fn check(
+        &self,
+        range: Option<ByteRange>,
+        pin: Option<&Pin>,
+    ) -> Result<(), Difference> {
         let etag = self.etag()?;
         if let Some(pin) = pin
             && etag != pin.etag
         {
-            return Err(format!("asked for ETag {}, answered with {etag}", pin.etag));
+            let text = format!("asked for ETag {}, answered with {etag}", pin.etag);
+            return Err(Difference::Moved(text));
         }
         if let Some(VersionId(asked)) = pin.and_then(|pin| pin.version.as_ref())
             && let Some(answered) = &self.version
             && asked != answered
         {
-            return Err(format!("asked for version {asked}, answered with {answered}"));
+            let text = format!("asked for version {asked}, answered with {answered}");
+            return Err(Difference::Moved(text));
         }
         let size = self.content_size()?;
-        match (range, &self.content_range) {
+        Ok(match (range, &self.content_range) {
             (None, None) => Ok(()),
             (None, Some(text)) => Err(format!("asked for the whole, answered with {text:?}")),
             (Some(range), Some(text)) => check_range(range, text, size),
@@ -153,7 +174,7 @@ impl Answer {
             (Some(range), None) => {
                 Err(format!("asked for {}, answered with all {size} bytes", range.header()))
             }
-        }
+        }?)
     }
 
     fn etag(&self) -> Result<ETag, String> {
