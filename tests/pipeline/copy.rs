@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tranship_core::loss::Loss;
 use tranship_core::outcome::Outcome;
 use tranship_core::policy::{Compare, DeleteGuard, Overwrite, Policy};
 use tranship_core::rows::RunState;
@@ -494,4 +495,48 @@ async fn a_part_that_never_passes_fails_its_object_and_leaves_nothing() {
         rig.copy(policy).await.expect(&[("equal", 1), ("copied", 1)]);
         rig.expect_equal();
     }
+}
+
+/// User metadata is never dropped for the token: the ledger remembers the identity instead.
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_without_room_for_a_token_survives_and_the_ledger_remembers() {
+    for token in [true, false] {
+        let options = ServerOptions { etags: EtagMode::Random, ..ServerOptions::default() };
+        let rig = Rig::with(ServerOptions::default(), options).await;
+        let full = Properties {
+            metadata: BTreeMap::from([("m".to_owned(), "x".repeat(2_000))]),
+            ..Properties::default()
+        };
+        for (key, size) in [("small", 100), ("large", 12 * MIB)] {
+            rig.here().put_with(SOURCE, key, noise(1, size), full.clone(), vec![]);
+        }
+        let policy = Policy { token, ..in_parts() };
+        let report = rig.copy(policy.clone()).await;
+        report.expect(&[("copied", 2)]);
+        let lost: Vec<_> = report.run.totals.as_ref().unwrap().losses.iter().collect();
+        assert_eq!(lost, if token { vec![(Loss::Token, 2)] } else { vec![] });
+        for key in ["small", "large"] {
+            let there = rig.there().get(DESTINATION, key).unwrap();
+            assert_eq!(there.properties.metadata, full.metadata, "{key}");
+        }
+        rig.copy(policy.clone()).await.expect(&[("equal", 2)]);
+        rig.put("small", noise(2, 100));
+        rig.there().put(DESTINATION, "large", noise(3, 12 * MIB));
+        rig.copy(policy).await.expect(&[("copied", 2)]);
+        rig.expect_equal();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_is_counted() {
+    let rig = Rig::new().await;
+    let tags = vec![("a".to_owned(), "b".to_owned())];
+    for (key, size) in [("small", 100), ("large", 12 * MIB)] {
+        rig.here().put_with(SOURCE, key, noise(1, size), Properties::default(), tags.clone());
+    }
+    rig.put("untagged", "x");
+    let report = rig.copy(Policy { tags: false, ..in_parts() }).await;
+    report.expect(&[("copied", 3)]);
+    let lost: Vec<_> = report.run.totals.as_ref().unwrap().losses.iter().collect();
+    assert_eq!(lost, [(Loss::Tags, 2)]);
 }

@@ -98,7 +98,7 @@ pub(crate) async fn run(
         elapsed_ms: u64::try_from(elapsed).unwrap_or(u64::MAX),
         failures,
         delete_manifest: manifest.filter(|_| candidates > 0).map(Path::to_owned),
-        losses: Vec::new(),
+        losses: totals.losses.iter().map(|(loss, n)| (loss.name().to_owned(), n)).collect(),
     })
 }
 

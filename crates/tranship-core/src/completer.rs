@@ -6,6 +6,7 @@
 
 use crate::compare;
 use crate::error::{Disposition, ErrorKind, StageError, StoreError};
+use crate::loss::Loss;
 use crate::object::{ETag, PartNumber};
 use crate::outcome::Outcome;
 use crate::protocol::{self, NotAdmitted, Verdict};
@@ -252,9 +253,25 @@ async fn landed(stage: &Stage, header: &Header) -> Result<(), StageError> {
     // A replayed or lost answer may have left nothing, or the store may still list it.
     uploads.retain(|old| Some(old) != header.upload.as_ref());
     crate::worker::abort_all(stage, &header.destination_key, &uploads).await?;
+    remember(stage, header).await?;
     // Settled first: a crash in between is repeated, and settling twice counts once.
-    settle_header(stage, &header.account, Outcome::Copied, None).await?;
+    settle_header(stage, header, Outcome::Copied, None).await?;
     close(stage, header, Status::Done).await
+}
+
+/// Where no token found room and the layouts differ, only the ledger can tell the next run that the
+/// object is equal.
+async fn remember(stage: &Stage, header: &Header) -> Result<(), StageError> {
+    let Some(source) = &header.source else { return Ok(()) };
+    if stage.policy.token && !header.losses.contains(&Loss::Token) {
+        return Ok(());
+    }
+    let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
+    if let Some(there) = there.filter(|there| there.identity.etag != source.etag) {
+        let (source, written) = (source.clone(), there.identity.etag);
+        rows::Evidence::remember(&*stage.ledger, header.id(), source, written).await?;
+    }
+    Ok(())
 }
 
 /// A terminal state without a copy: abort until nothing is left, then look once more.
@@ -270,7 +287,7 @@ async fn finish(
     if there.is_some_and(|there| protocol::is_ours(header, &stage.transfer_id, &there)) {
         return landed(stage, header).await;
     }
-    settle_header(stage, &header.account, outcome, None).await?;
+    settle_header(stage, header, outcome, None).await?;
     close(stage, header, status).await
 }
 

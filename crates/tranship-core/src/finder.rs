@@ -165,6 +165,7 @@ pub async fn totals(stage: &Stage, generation: u64) -> Result<(Totals, Vec<Scan>
                 // A window that was listed twice: its first tasks worked, and count for nothing.
                 continue;
             }
+            totals.losses.add_all(&task.losses);
             for (outcome, count) in task.account.iter() {
                 totals.account.add_count(outcome, count);
                 settled.add(count);

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::LedgerError;
 use crate::layout::Layout;
-use crate::object::{Identity, Millis, ObjectKey, PartNumber, UploadId};
+use crate::loss::{LossCounts, Losses};
+use crate::object::{ETag, Identity, Millis, ObjectKey, PartNumber, UploadId};
 use crate::outcome::{Account, Count};
 use crate::ports::{Ledger, Row};
 use crate::store::{Condition, Part};
@@ -114,6 +115,9 @@ pub struct Totals {
     pub account: Account,
     /// Objects that tasks carry and that are not settled.
     pub unsettled: Count,
+    /// What the copies of this run lack.
+    #[serde(default)]
+    pub losses: LossCounts,
 }
 
 impl Totals {
@@ -219,6 +223,8 @@ pub struct Task {
     pub account: Account,
     /// Failures of the whole task that were not its delivery's.
     pub failures: u32,
+    #[serde(default, skip_serializing_if = "LossCounts::is_empty")]
+    pub losses: LossCounts,
 }
 
 impl Stored for Task {
@@ -346,6 +352,9 @@ pub struct Header {
     #[serde(default)]
     pub checksum: Option<crate::checksum::Checksum>,
     pub reason: Option<String>,
+    /// What the copy will lack.
+    #[serde(default)]
+    pub losses: Losses,
 }
 
 impl Header {
@@ -414,6 +423,55 @@ impl PartGroup {
     }
 }
 
+/// Which source an object of the destination was copied from, where neither its ETag nor its
+/// metadata can say so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub revision: u64,
+    pub destination: HeaderId,
+    pub source: Identity,
+    /// What the destination answered: with another ETag there, this says nothing any more.
+    pub written: ETag,
+}
+
+impl Evidence {
+    pub fn row_key(destination: &HeaderId) -> RowKey {
+        RowKey(format!("evidence/{}", destination.0))
+    }
+
+    /// Whether what lies at the destination is a copy of this source.
+    pub fn proves(&self, source: &Identity, there: &Identity) -> bool {
+        self.written == there.etag && self.source.is_same_as(source)
+    }
+
+    /// Remembers a copy; the last one counts.
+    pub async fn remember(
+        ledger: &dyn Ledger,
+        destination: HeaderId,
+        source: Identity,
+        written: ETag,
+    ) -> Result<(), LedgerError> {
+        let key = Self::row_key(&destination);
+        let mut row = Self { revision: 0, destination, source, written };
+        loop {
+            let known = load::<Self>(ledger, &key).await?;
+            row.revision = known.map_or(0, |known| known.revision) + 1;
+            if store(ledger, &row).await? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Stored for Evidence {
+    fn key(&self) -> RowKey {
+        Self::row_key(&self.destination)
+    }
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
 /// How often a parts task failed for a reason of its own. It lies among the epoch's part groups,
 /// and is forgotten with them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -449,7 +507,7 @@ pub struct Note {
     pub reason: Option<String>,
     /// Of a candidate: what lay at the destination when it was listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub etag: Option<crate::object::ETag>,
+    pub etag: Option<ETag>,
 }
 
 /// Which list a batch of notes belongs to.

@@ -15,6 +15,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use crate::error::{Disposition, ErrorKind, StageError, StoreError};
+use crate::loss::Losses;
 use crate::message::{Action, Entry, Message, MessageError, ObjectsTask, Work};
 use crate::object::ObjectKey;
 use crate::outcome::Outcome;
@@ -48,7 +49,7 @@ pub enum Done {
 /// What became of one object: an outcome now, or later by its header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Settled {
-    Now(Outcome),
+    Now(Outcome, Losses),
     /// The object's upload settles it when it completes.
     ByHeader,
 }
@@ -101,8 +102,8 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask) -> Result<Done, StageErr
         match result {
             None => left = true,
             Some(Ok(Settled::ByHeader)) => {}
-            Some(Ok(Settled::Now(outcome))) => {
-                settlements.push(Settlement { object, outcome, listed_size, note: None });
+            Some(Ok(Settled::Now(outcome, losses))) => {
+                settlements.push(Settlement { object, outcome, listed_size, note: None, losses });
             }
             Some(Err(StageError::Ledger(error))) => return Err(error.into()),
             Some(Err(StageError::Store(error))) => match error.disposition() {
@@ -177,7 +178,8 @@ fn failed(object: u32, entry: &Entry, error: &StoreError) -> Settlement {
         reason: Some(error.to_string()),
         etag: entry.etag.clone(),
     };
-    Settlement { object, outcome, listed_size: entry.size, note: Some(note) }
+    let (listed_size, losses) = (entry.size, Losses::new());
+    Settlement { object, outcome, listed_size, note: Some(note), losses }
 }
 
 /// Works on one object, unless the process is to end; says which one it was.
@@ -195,7 +197,10 @@ async fn work<'a>(
 
 async fn one(stage: &Stage, entry: &Entry, account: AccountRef) -> Result<Settled, StageError> {
     match entry.action {
-        Action::Delete => delete::delete(stage, entry).await.map(Settled::Now),
+        Action::Delete => {
+            let outcome = delete::delete(stage, entry).await?;
+            Ok(Settled::Now(outcome, Losses::new()))
+        }
         Action::Copy | Action::Check | Action::Look => {
             Box::pin(small::make_equal(stage, entry, account)).await
         }

@@ -54,7 +54,7 @@ pub(crate) async fn clear(stage: &Stage, mut header: Header) -> Result<(), Stage
     if header.status == Status::Parked {
         let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
         if there.is_some_and(|there| protocol::is_ours(&header, &stage.transfer_id, &there)) {
-            settle_header(stage, &header.account, Outcome::Copied, None).await?;
+            settle_header(stage, &header, Outcome::Copied, None).await?;
             header.status = Status::Done;
         } else {
             let note = Note {
@@ -63,7 +63,7 @@ pub(crate) async fn clear(stage: &Stage, mut header: Header) -> Result<(), Stage
                 reason: header.reason.clone(),
                 etag: header.source.as_ref().map(|source| source.etag.clone()),
             };
-            settle_header(stage, &header.account, Outcome::Failed, Some(note)).await?;
+            settle_header(stage, &header, Outcome::Failed, Some(note)).await?;
         }
     }
     stage.ledger.forget(&header.id().groups_prefix(header.epoch)).await?;

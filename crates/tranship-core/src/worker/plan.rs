@@ -11,6 +11,7 @@ use super::{Settled, head_if_there, source_is_gone};
 use crate::compare;
 use crate::error::{ErrorKind, StageError, StoreError};
 use crate::layout::Layout;
+use crate::loss::Losses;
 use crate::message::{Message, PartsTask, Work};
 use crate::object::{ETagForm, Identity, ObjectKey, PartNumber, UploadId};
 use crate::outcome::Outcome;
@@ -18,7 +19,7 @@ use crate::policy::ServerSide;
 use crate::ports::Queue;
 use crate::protocol::{self, Intent, SWEEP_AFTER_MS};
 use crate::rows::{self, AccountRef, Bits, Header, HeaderId, Note, PARTS_PER_GROUP, Status};
-use crate::settle::settle_header;
+use crate::settle::{Settlement, settle, settle_header};
 use crate::stage::Stage;
 use crate::store::{Condition, Head, Write, layout_of};
 use crate::token::Token;
@@ -49,8 +50,8 @@ pub async fn replan(stage: &Stage, header: &Header) -> Result<(), StageError> {
     let account = header.account.clone();
     let planned = Box::pin(begin(stage, header.clone(), header.tries)).await?;
     let settled = follow(stage, &header.source_key, &account, planned).await?;
-    if let Settled::Now(outcome) = settled {
-        settle_header(stage, &account, outcome, None).await?;
+    if let Settled::Now(outcome, _) = settled {
+        settle_header(stage, header, outcome, None).await?;
     }
     Ok(())
 }
@@ -76,18 +77,20 @@ async fn follow(
             }
             Ok(Settled::ByHeader)
         }
-        Planned::Settled(outcome) => Ok(Settled::Now(outcome)),
+        Planned::Settled(outcome) => Ok(Settled::Now(outcome, Losses::new())),
         Planned::Overtaken => Ok(Settled::ByHeader),
         Planned::Parked(reason) => {
-            let note = Note {
+            let listed_size = account.listed_size;
+            let text = format!("parked: {reason}; name the key with --keys-from to try again");
+            let note = Some(Note {
                 key: source_key.clone(),
-                size: account.listed_size,
-                reason: Some(format!(
-                    "parked: {reason}; name the key with --keys-from to try again"
-                )),
+                size: listed_size,
+                reason: Some(text),
                 etag: None,
-            };
-            settle_header(stage, account, Outcome::Failed, Some(note)).await?;
+            });
+            let (object, outcome, losses) = (account.object, Outcome::Failed, Losses::new());
+            let settlement = Settlement { object, outcome, listed_size, note, losses };
+            settle(stage, &account.task, &[settlement]).await?;
             Ok(Settled::ByHeader)
         }
     }
@@ -168,6 +171,7 @@ fn new_header(
         server_side: stage.policy.server_side == ServerSide::Always,
         checksum: None,
         reason: None,
+        losses: Losses::new(),
     }
 }
 
@@ -204,9 +208,10 @@ async fn open(stage: &Stage, mut header: Header) -> Result<Planned, StageError> 
         random: header.random,
         source: source.identity.clone(),
     };
-    let (write, _) = carry_over(stage, &header.source_key, &source, Some(token)).await?;
+    let carried = carry_over(stage, &header.source_key, &source, Some(token)).await?;
+    header.losses = carried.losses;
     header.source = Some(source.identity);
-    create(stage, header, &write).await
+    create(stage, header, &carried.write).await
 }
 
 async fn create(stage: &Stage, mut header: Header, write: &Write) -> Result<Planned, StageError> {

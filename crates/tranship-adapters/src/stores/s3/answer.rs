@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_s3::primitives::DateTime;
 use tranship_core::checksum::{Algorithm, Checksum};
+use tranship_core::loss::{Loss, Losses};
 use tranship_core::object::{ByteRange, ETag, Identity, Millis, VersionId};
 use tranship_core::store::{Attributes, Head, Pin};
 
@@ -25,6 +26,8 @@ pub(super) struct Answer {
     pub customer_key: Option<String>,
     pub restore: Option<String>,
     pub part_count: Option<i32>,
+    pub locked: bool,
+    pub missing_metadata: Option<i32>,
 }
 
 /// The checksums that an answer carries, as text.
@@ -71,6 +74,11 @@ macro_rules! answer {
             customer_key: $output.sse_customer_algorithm,
             restore: $output.restore,
             part_count: $output.parts_count,
+            locked: $output.object_lock_mode.is_some()
+                || $output
+                    .object_lock_legal_hold_status
+                    .is_some_and(|status| status.as_str() == "ON"),
+            missing_metadata: $output.missing_meta,
         }
     }};
 }
@@ -182,6 +190,14 @@ impl Answer {
         Ok(ETag::new(etag))
     }
 
+    fn losses(&self) -> Losses {
+        let missing = self.missing_metadata.is_some_and(|count| count > 0);
+        [(self.locked, Loss::Lock), (missing, Loss::Metadata)]
+            .into_iter()
+            .filter_map(|(lost, loss)| lost.then_some(loss))
+            .collect()
+    }
+
     pub(super) fn head(self) -> Result<Head, String> {
         let is_kms = self.encryption.as_deref().is_some_and(|sse| sse.starts_with("aws:"));
         let identity = Identity {
@@ -201,6 +217,7 @@ impl Answer {
                 .as_deref()
                 .is_some_and(|r| r.contains("ongoing-request=\"false\"")),
             part_count: self.part_count.and_then(|count| u32::try_from(count).ok()),
+            losses: self.losses(),
             attributes: self.attributes,
         })
     }
