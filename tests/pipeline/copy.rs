@@ -131,14 +131,49 @@ async fn equal_objects_cost_no_request_of_their_own() {
     }
     rig.copy(Policy::default()).await.expect(&[("copied", 50)]);
     assert_eq!(rig.source.requests().count("GetObject"), 50);
-    assert_eq!(rig.source.requests().count("HeadObject"), 0, "a GET says it all");
+    // One asks, before the run begins, whether the source may be read at all.
+    assert_eq!(rig.source.requests().count("HeadObject"), 1, "a GET says it all");
     assert_eq!(rig.destination.requests().count("PutObject"), 50);
     rig.source.requests().clear();
     rig.destination.requests().clear();
     rig.copy(Policy::default()).await.expect(&[("equal", 50)]);
-    for server in [&rig.source, &rig.destination] {
-        assert_eq!(server.requests().count("HeadObject") + server.requests().count("GetObject"), 0);
+    for (server, asks) in [(&rig.source, 1), (&rig.destination, 0)] {
+        let requests = server.requests();
+        assert_eq!(requests.count("HeadObject") + requests.count("GetObject"), asks);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_object_fails_alone_and_a_denied_source_stops_the_transfer() {
+    let denied = Fault::Refuse { status: 403, code: "AccessDenied" };
+    let rig = Rig::new().await;
+    for n in 0..40 {
+        rig.put(&format!("{n:02}"), noise(n, 100));
+    }
+    rig.put("large", noise(99, 12 * MIB));
+    for key in ["00", "07", "large"] {
+        for operation in ["GetObject", "HeadObject"] {
+            let matcher = Matcher::on(operation).key(key);
+            rig.source.faults().add(Rule::new(matcher, denied.clone()));
+        }
+    }
+    let report = rig.copy(in_parts()).await;
+    report.expect(&[("copied", 38), ("failed", 3)]);
+    // The answer to a HEAD has no body that could name the code.
+    let denied_so = |reason: &str| reason.contains("AccessDenied") || reason.contains("403");
+    assert!(report.failures.iter().all(|note| denied_so(note.reason.as_ref().unwrap())));
+    // What all objects have in common stops the run, and what was not copied is not called failed.
+    rig.source.faults().add(Rule::new(Matcher::on("GetObject"), denied.clone()));
+    for n in 0..40 {
+        rig.put(&format!("{n:02}"), noise(n + 100, 100));
+    }
+    let report = rig.copy(in_parts()).await;
+    let halted = matches!(&report.how, How::Halted(reason) if denied_so(reason));
+    assert!(halted, "{report:?}");
+    assert!(report.failures.is_empty(), "{report:?}");
+    rig.source.faults().add(Rule::new(Matcher::on("HeadObject"), denied));
+    let refused = rig.run(rig.parts(in_parts()), None).await.unwrap_err();
+    assert!(denied_so(&refused.to_string()), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,6 +30,9 @@ pub async fn demo(options: DemoArgs, reporter: Reporter, stop: Stop) -> Result<E
     let scale = if options.small { Scale::SMALL } else { Scale::FULL };
     reporter.note("Filling the source with small objects, hostile keys, tags, metadata and multipart objects …");
     destination.store().create_bucket(DESTINATION);
+    destination
+        .store()
+        .configure(DESTINATION, |bucket| bucket.abort_incomplete_after_days = Some(7));
     let (keys, bytes) = world::fill(source.store(), scale);
     reporter.note(&format!(
         "{} objects, {} at {}; an empty bucket at {}",

@@ -71,6 +71,9 @@ pub(crate) async fn run(
         dry_run: names.dry_run,
         resumed: engine.resumes().await.map_err(failure)?,
     });
+    for text in engine.advice() {
+        reporter.warning(text);
+    }
     let (stopping, listing_done, begin) =
         (engine.stopping(), engine.listing_done(), tokio::time::Instant::now());
     let mut list = List::new(failures);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
 use async_lock::Semaphore;
@@ -20,7 +20,7 @@ use tranship_core::ports::{Clock, Ledger, TaskQueue};
 use tranship_core::progress::Progress;
 use tranship_core::rows::{self, HeaderId, List, Note, Run, ScanRange};
 use tranship_core::stage::Stage;
-use tranship_core::store::{BucketFacts, ListRequest, ObjectStore};
+use tranship_core::store::{BucketFacts, ListPage, ListRequest, ObjectStore};
 
 use crate::driver::{self, Ended, Hooks};
 
@@ -29,6 +29,8 @@ const VISIBILITY_MS: u64 = 365 * 24 * 60 * 60 * 1_000;
 
 /// Attempts of each question that is asked before the run begins.
 const PREFLIGHT_ATTEMPTS: u32 = 5;
+/// Objects of the source that are looked at before the run begins.
+const SAMPLES: u16 = 5;
 /// Pause after the first of them; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -83,6 +85,7 @@ pub struct Engine {
     listing_done: Arc<AtomicBool>,
     // Held so that the file stays open, and locked, as long as the engine lives.
     file: Option<EmbeddedFile>,
+    advice: Vec<String>,
 }
 
 impl Engine {
@@ -101,8 +104,9 @@ impl Engine {
         let source: Arc<dyn ObjectStore> = Arc::new(S3Store::connect(parts.source).await?);
         let destination: Arc<dyn ObjectStore> =
             Arc::new(S3Store::connect(parts.destination).await?);
-        let facts = preflight(&parts.transfer, &*source, &*destination).await?;
-        if policy.delete.is_some() && !facts.versioned && !parts.delete_unversioned {
+        let (here, there) = preflight(&parts.transfer, &*source, &*destination).await?;
+        let advice = advice(&parts.transfer, &here, &there);
+        if policy.delete.is_some() && !there.versioned && !parts.delete_unversioned {
             return Err(EngineError::Refused(format!(
                 "--delete: the bucket {} keeps no versions, so what is deleted there is lost; add --delete-unversioned if that is meant",
                 parts.transfer.destination.bucket
@@ -136,15 +140,22 @@ impl Engine {
             progress,
             stopping: Arc::default(),
             destination_is_opaque: AtomicBool::new(false),
+            denials: AtomicU32::new(0),
         };
         let (fingerprint, lines) = (parts.fingerprint, parts.lines);
         let listing_done = Arc::default();
-        Ok(Self { stage: Arc::new(stage), asked, fingerprint, lines, listing_done, file })
+        let stage = Arc::new(stage);
+        Ok(Self { stage, asked, fingerprint, lines, listing_done, file, advice })
     }
 
     /// Set it, and the run stops at the next safe point.
     pub fn stopping(&self) -> Arc<AtomicBool> {
         self.stage.stopping.clone()
+    }
+
+    /// What a person should know before the first byte moves.
+    pub fn advice(&self) -> &[String] {
+        &self.advice
     }
 
     /// Set once everything is listed.
@@ -176,7 +187,7 @@ impl Engine {
             Some(_) => ScanRange::File { line: 0 },
             None => ScanRange::Keys { through: None },
         };
-        let Self { stage, asked, fingerprint, lines, listing_done, file: _file } = self;
+        let Self { stage, asked, fingerprint, lines, listing_done, file: _file, advice: _ } = self;
         let hooks = Hooks { lines, listing_done, manifest: manifest.map(Path::to_owned) };
         let ended = driver::run(stage.clone(), asked, &fingerprint, range, hooks).await?;
         let generation = match &ended {
@@ -224,19 +235,40 @@ where
     call().await
 }
 
-/// Both buckets are there, may be listed, and answer; the destination's facts.
+/// Both buckets are there, may be listed, and answer; what they say about themselves.
 async fn preflight(
     transfer: &Transfer,
     source: &dyn ObjectStore,
     destination: &dyn ObjectStore,
-) -> Result<BucketFacts, EngineError> {
-    for (store, prefix) in
-        [(source, &transfer.source.prefix), (destination, &transfer.destination.prefix)]
-    {
-        let request = ListRequest { prefix: prefix.clone(), limit: 1, ..ListRequest::default() };
-        patiently(|| store.list(&request)).await?;
+) -> Result<(BucketFacts, BucketFacts), EngineError> {
+    let first = |prefix: &str| ListRequest {
+        prefix: prefix.to_owned(),
+        limit: SAMPLES,
+        ..ListRequest::default()
+    };
+    let here = first(&transfer.source.prefix);
+    let listed = patiently(|| source.list(&here)).await?;
+    let there = first(&transfer.destination.prefix);
+    patiently(|| destination.list(&there)).await?;
+    may_read(source, &listed).await?;
+    Ok((facts(source).await?, facts(destination).await?))
+}
+
+/// Whether any of the first objects can be read: one alone may have an owner of its own.
+async fn may_read(source: &dyn ObjectStore, listed: &ListPage) -> Result<(), StoreError> {
+    let mut denied = None;
+    for object in &listed.objects {
+        match patiently(|| source.head(&object.key, None, None)).await {
+            Err(error) if error.kind == ErrorKind::Denied => denied = Some(error),
+            // Whatever else it is, the run finds out, and says so of the object.
+            _ => return Ok(()),
+        }
     }
-    match patiently(|| destination.bucket()).await {
+    denied.map_or(Ok(()), Err)
+}
+
+async fn facts(store: &dyn ObjectStore) -> Result<BucketFacts, EngineError> {
+    match patiently(|| store.bucket()).await {
         Ok(facts) => Ok(facts),
         // Listing works; a policy that hides the bucket's own settings is common, and no reason to stop.
         Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::Unsupported) => {
@@ -244,4 +276,22 @@ async fn preflight(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What the buckets' own settings mean for this transfer.
+fn advice(transfer: &Transfer, source: &BucketFacts, destination: &BucketFacts) -> Vec<String> {
+    let mut advice = Vec::new();
+    if source.versioned {
+        advice.push(format!(
+            "the bucket {} keeps versions: the current one of each key is copied, its history is not",
+            transfer.source.bucket
+        ));
+    }
+    if destination.aborts_incomplete_uploads == Some(false) {
+        advice.push(format!(
+            "the bucket {} has no lifecycle rule that aborts incomplete multipart uploads: should this transfer be given up halfway, the parts of its open uploads would be billed until somebody aborts them; a rule of some days costs nothing",
+            transfer.destination.bucket
+        ));
+    }
+    advice
 }

@@ -199,6 +199,8 @@ pub struct CopySource<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BucketFacts {
     pub versioned: bool,
+    /// Whether a lifecycle rule ends uploads that nobody completes; `None` where that cannot be asked.
+    pub aborts_incomplete_uploads: Option<bool>,
     pub region: Option<String>,
 }
 

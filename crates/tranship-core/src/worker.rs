@@ -113,6 +113,10 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask) -> Result<Done, StageErr
             },
         }
     }
+    if halted.is_some() {
+        // They were denied before it was clear that everything is.
+        hopeless.retain(|(_, _, error)| error.kind != ErrorKind::Forbidden);
+    }
     let back_off = judge(stage, task, &failures).await?;
     if back_off.is_none() {
         hopeless.append(&mut failures);

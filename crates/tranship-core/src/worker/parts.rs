@@ -201,7 +201,7 @@ async fn relay(
     pin: &Pin,
 ) -> Result<(crate::object::ETag, Vec<crate::checksum::Checksum>), StoreError> {
     let range = header.layout.and_then(|layout| layout.range(number));
-    let read = stage.source.get(&header.source_key, range, Some(pin)).await?;
+    let read = stage.read(&header.source_key, range, Some(pin)).await?;
     let size = read.size;
     let mut algorithms = vec![Algorithm::Crc64Nvme];
     algorithms.extend(header.checksum.map(|c| c.algorithm).filter(|a| *a != Algorithm::Crc64Nvme));

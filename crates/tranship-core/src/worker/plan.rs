@@ -182,7 +182,8 @@ async fn open(stage: &Stage, mut header: Header) -> Result<Planned, StageError> 
         return Ok(Planned::Overtaken);
     }
     let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
-    let Some(source) = head_if_there(stage, &*stage.source, &header.source_key).await? else {
+    let source = head_if_there(stage, &*stage.source, &header.source_key).await;
+    let Some(source) = stage.judged(source)? else {
         if source_is_gone(stage, &header.source_key).await? {
             return end(stage, header, Status::Gone, Outcome::Vanished).await;
         }

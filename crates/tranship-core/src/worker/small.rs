@@ -225,7 +225,7 @@ async fn copy(
         let read = if stage.policy.server_side == ServerSide::Always {
             None
         } else {
-            Some(stage.source.get(source_key, None, pin).await)
+            Some(stage.read(source_key, None, pin).await)
         };
         let result = match read {
             Some(Ok(read)) => {
@@ -270,7 +270,7 @@ async fn settle_landed(
     if stage.policy.token && !tokenless {
         // Written once more, with a token; the next objects have theirs at once.
         let condition = Condition::Is(written.etag.clone());
-        let read = stage.source.get(source_key, None, Some(&Pin::from(&source))).await?;
+        let read = stage.read(source_key, None, Some(&Pin::from(&source))).await?;
         let landed = relay(stage, source_key, key, read, &condition, true).await?;
         if landed.proven {
             return Ok(Copied::Landed(landed.losses));
