@@ -9,3 +9,4 @@
 pub mod ledger;
 pub mod queue;
 pub mod rig;
+pub mod second;

@@ -1,0 +1,13 @@
+//! The strict server and the adapter, checked by an S3 server of another hand.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking, in their helpers too")]
+
+mod checksums;
+mod copies;
+mod exchanges;
+mod known;
+
+mod listing;
+mod multipart;
+
+mod reads;
+mod talk;
