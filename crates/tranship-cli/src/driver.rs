@@ -187,7 +187,7 @@ async fn run_scan(shared: &Shared, task: &ScanTask) {
     let mut failures = 0;
     while !shared.is_over() {
         match Box::pin(finder::run_scan(stage, task, shared.hooks.lines.as_ref())).await {
-            Ok(()) => return,
+            Ok(_) => return,
             Err(error) => {
                 failures += 1;
                 let passes = error.disposition() == Disposition::Retry;

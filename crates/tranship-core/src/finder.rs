@@ -2,6 +2,7 @@
 //! run when its accounts balance.
 
 mod scan;
+mod watch;
 
 use crate::error::{LedgerError, StageError};
 use crate::message::{ScanTask, Work};
@@ -11,7 +12,8 @@ use crate::rows::{self, List, Notes, Run, RunState, Scan, ScanRange, Task, TaskI
 use crate::stage::Stage;
 use crate::worker::encode;
 
-pub use scan::{KeyLines, run as run_scan};
+pub use scan::{KeyLines, ScanEnd, run as run_scan};
+pub use watch::{Watched, watch};
 
 /// Rows of one page of the ledger.
 const PAGE_ROWS: usize = 500;
@@ -61,6 +63,7 @@ pub async fn begin(
             ended: None,
             fingerprint: fingerprint.to_owned(),
             totals: None,
+            progress: None,
         };
         let scan = new_scan(run.generation, FIRST_SCAN, range.clone(), None);
         if rows::store_both(&*stage.ledger, &run, &scan).await? {
@@ -116,8 +119,18 @@ pub(crate) async fn send_scan(
     stage.queue.send(Queue::Scan, vec![body]).await
 }
 
+/// Hands a scan on to another message. At the limit of hops there is none: a chain of messages that
+/// long is taken for a loop by the queue's service, so that the next sweep begins a new one.
+pub async fn pass_on(stage: &Stage, task: &ScanTask) -> Result<(), LedgerError> {
+    let hops = task.hops + 1;
+    if hops >= stage.policy.limits.hops_max {
+        return Ok(());
+    }
+    send_scan(stage, task.generation, task.scan, hops).await
+}
+
 /// Sends the open scans again whose messages were lost, if the queue is empty.
-async fn resend_scans(stage: &Stage, generation: u64) -> Result<(), StageError> {
+pub(crate) async fn resend_scans(stage: &Stage, generation: u64) -> Result<(), StageError> {
     if stage.queue.depth(Queue::Scan).await? > 0 {
         return Ok(());
     }

@@ -123,6 +123,8 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// Bytes of one parts task: hundreds of MiB are seconds, not minutes.
     pub bytes_per_parts_task: u64,
+    /// Messages of a scan that may follow one another. Lambda takes 16 for a loop, and stops it.
+    pub hops_max: u32,
     /// Scans of a run that are open at once.
     pub scans_max: usize,
     /// Keys of one window: a ledger write for each.
@@ -139,6 +141,7 @@ impl Default for Limits {
             bytes_per_task_max: 256 << 20,
             message_bytes_max: 240 << 10,
             bytes_per_parts_task: 256 << 20,
+            hops_max: u32::MAX,
             scans_max: 16,
             window_keys: 4_000,
             queue_depth_max: 1_000,
