@@ -178,7 +178,7 @@ async fn make_room(stage: &Stage) -> Result<(), LedgerError> {
 }
 
 /// Packs entries into tasks, by number, bytes and message size; a large object has its own.
-fn pack(stage: &Stage, entries: Vec<Entry>) -> Vec<Vec<Entry>> {
+pub(super) fn pack(stage: &Stage, entries: Vec<Entry>) -> Vec<Vec<Entry>> {
     let limits = &stage.policy.limits;
     let mut tasks: Vec<Vec<Entry>> = Vec::new();
     let mut open: Vec<Entry> = Vec::new();
