@@ -61,6 +61,15 @@ impl Second {
         self.child.id()
     }
 
+    /// Closes the pipe that tells it that the test is alive.
+    pub fn hang_up(&mut self) {
+        self.child.stdin.take();
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     fn complaints(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default()
     }
@@ -69,7 +78,7 @@ impl Second {
 impl Drop for Second {
     fn drop(&mut self) {
         // A group can only be ended by a system call or by a shell, and system calls need `unsafe`.
-        let end = format!("kill -KILL -- -{}", self.group());
+        let end = format!("kill -s KILL -- -{}", self.group());
         let ended = Command::new("sh").args(["-c", &end]).stderr(Stdio::null()).status();
         if !ended.is_ok_and(|status| status.success()) {
             self.child.kill().ok();
