@@ -6,8 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
-use regex::RegexSet;
 use tranship_adapters::stores::s3::{S3Settings, Sse as StoreSse};
 use tranship_core::error::Disposition;
 use tranship_core::finder::KeyLines;
@@ -25,6 +23,7 @@ use crate::interrupt::Stop;
 use crate::keys_file::KeysFile;
 use crate::settings::{
     BASE_MEMORY_BYTES, CopySettings, STREAM_MEMORY_BYTES, ServerSideCopy, SideSettings, Sse,
+    patterns,
 };
 
 /// Runs one copy.
@@ -299,30 +298,23 @@ fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
         multipart_threshold_bytes: settings.multipart_threshold_bytes,
         part_size_bytes: settings.part_size_bytes,
         fenced: true,
-        failures_max: settings.retries.max(1),
+        // The first attempt is no retry.
+        failures_max: settings.retries + 1,
         dry_run: settings.dry_run,
         limits,
     })
 }
 
 fn filter(settings: &CopySettings) -> Result<Filter, Failure> {
-    // The settings have checked each pattern; together they may still be too large.
-    let bad = |error: String| Failure::new(Exit::Usage, error, "use fewer or simpler patterns");
-    let globs = |patterns: &[String]| -> Result<GlobSet, globset::Error> {
-        let mut set = GlobSetBuilder::new();
-        for pattern in patterns {
-            set.add(Glob::new(pattern)?);
-        }
-        set.build()
-    };
     let select = &settings.select;
+    // The settings have compiled the same sets before, so that a mistake is told with its place.
+    let set = |globs: &[String], regexes: &[String]| {
+        patterns::set(globs, regexes)
+            .map_err(|bad| Failure::new(Exit::Usage, bad.reason, "use fewer or simpler patterns"))
+    };
     Ok(Filter {
-        include_globs: globs(&select.include_globs).map_err(|error| bad(error.to_string()))?,
-        exclude_globs: globs(&select.exclude_globs).map_err(|error| bad(error.to_string()))?,
-        include_regexes: RegexSet::new(&select.include_regexes)
-            .map_err(|error| bad(error.to_string()))?,
-        exclude_regexes: RegexSet::new(&select.exclude_regexes)
-            .map_err(|error| bad(error.to_string()))?,
+        include: set(&select.include_globs, &select.include_regexes)?,
+        exclude: set(&select.exclude_globs, &select.exclude_regexes)?,
         min_size: select.min_size,
         max_size: select.max_size,
         modified_after: select.modified_after,
