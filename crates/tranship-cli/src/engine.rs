@@ -51,9 +51,28 @@ pub struct Parts {
     pub lines: Option<Arc<dyn KeyLines>>,
 }
 
+/// A side of the transfer, as the options call it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Source,
+    Destination,
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Destination => "destination",
+        })
+    }
+}
+
 /// Why there is no run.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// Found before the run began: nothing was written.
+    #[error("the {0} cannot be used: {1}")]
+    Side(Side, StoreError),
     #[error(transparent)]
     Ledger(#[from] OpenError),
     #[error(transparent)]
@@ -93,14 +112,15 @@ impl Engine {
         if parts.server_side_if_possible && parts.source.endpoint == parts.destination.endpoint {
             let bucket = parts.source.bucket.clone();
             let through =
-                S3Store::connect(S3Settings { bucket, ..parts.destination.clone() }).await?;
+                connect(Side::Destination, S3Settings { bucket, ..parts.destination.clone() })
+                    .await?;
             if can_read(&through, &parts.transfer.source.prefix).await {
                 policy.server_side = ServerSide::Always;
             }
         }
-        let source: Arc<dyn ObjectStore> = Arc::new(S3Store::connect(parts.source).await?);
+        let source: Arc<dyn ObjectStore> = Arc::new(connect(Side::Source, parts.source).await?);
         let destination: Arc<dyn ObjectStore> =
-            Arc::new(S3Store::connect(parts.destination).await?);
+            Arc::new(connect(Side::Destination, parts.destination).await?);
         let facts = preflight(&parts.transfer, &*source, &*destination).await?;
         if policy.delete.is_some() && !facts.versioned && !parts.delete_unversioned {
             return Err(EngineError::Refused(format!(
@@ -179,9 +199,8 @@ impl Engine {
         let Self { stage, asked, fingerprint, lines, listing_done, file: _file } = self;
         let hooks = Hooks { lines, listing_done, manifest: manifest.map(Path::to_owned) };
         let ended = driver::run(stage.clone(), asked, &fingerprint, range, hooks).await?;
-        let generation = match &ended {
-            Ended::Closed(run) | Ended::Interrupted(run) | Ended::Halted(run, _) => run.generation,
-        };
+        let ended = with_totals(&stage, ended).await?;
+        let generation = ended.run().generation;
         finder::notes(&stage, List::Failures, generation, |note| {
             each_failure(note);
             Ok(())
@@ -195,6 +214,19 @@ impl Engine {
         .await?;
         Ok((ended, candidates))
     }
+}
+
+async fn connect(side: Side, settings: S3Settings) -> Result<S3Store, EngineError> {
+    S3Store::connect(settings).await.map_err(|error| EngineError::Side(side, error))
+}
+
+/// A run that is still open has no totals of its own yet; a person wants to see how far it came.
+async fn with_totals(stage: &Stage, mut ended: Ended) -> Result<Ended, StageError> {
+    if let Ended::Interrupted(run) | Ended::Halted(run, _) = &mut ended {
+        let (totals, _) = finder::totals(stage, run.generation).await?;
+        run.totals = Some(totals);
+    }
+    Ok(ended)
 }
 
 /// Whether a store's credentials can read an object under a prefix of its bucket.
@@ -230,11 +262,13 @@ async fn preflight(
     source: &dyn ObjectStore,
     destination: &dyn ObjectStore,
 ) -> Result<BucketFacts, EngineError> {
-    for (store, prefix) in
-        [(source, &transfer.source.prefix), (destination, &transfer.destination.prefix)]
-    {
+    for (side, store, prefix) in [
+        (Side::Source, source, &transfer.source.prefix),
+        (Side::Destination, destination, &transfer.destination.prefix),
+    ] {
         let request = ListRequest { prefix: prefix.clone(), limit: 1, ..ListRequest::default() };
-        patiently(|| store.list(&request)).await?;
+        let listed = patiently(|| store.list(&request)).await;
+        listed.map_err(|error| EngineError::Side(side, error))?;
     }
     match patiently(|| destination.bucket()).await {
         Ok(facts) => Ok(facts),
@@ -242,6 +276,6 @@ async fn preflight(
         Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::Unsupported) => {
             Ok(BucketFacts::default())
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(EngineError::Side(Side::Destination, error)),
     }
 }
