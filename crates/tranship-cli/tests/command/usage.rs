@@ -40,3 +40,51 @@ async fn bash_takes_its_completions() {
     let output = bash.output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "--part-size", "{output:?}");
 }
+
+fn document(name: &str) -> String {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::fs::read_to_string(root.join(name)).unwrap()
+}
+
+fn help(world: &World, args: &[&str]) -> String {
+    let mut command = world.bare(args);
+    command.env("COLUMNS", "200");
+    run(command).out
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_name_only_options_that_exist() {
+    let world = World::new().await;
+    let known = help(&world, &["copy", "--help"]) + &help(&world, &["demo", "--help"]);
+    let end = |c: char| !(c.is_ascii_lowercase() || c == '-');
+    let known: Vec<_> = known.split(end).filter(|word| word.starts_with("--")).collect();
+    let mut seen = 0;
+    for name in ["README.md", "docs/SEMANTICS.md", "CHANGELOG.md"] {
+        let text = document(name);
+        for line in text.lines().filter(|line| !line.contains("cargo ")) {
+            for option in line.split(end).filter(|word| word.starts_with("--") && word.len() > 3) {
+                let is_rule = option.bytes().all(|byte| byte == b'-');
+                seen += 1;
+                assert!(is_rule || known.contains(&option), "{name}: {option}");
+            }
+        }
+    }
+    assert!(seen > 10, "the options were read: {seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readme_has_the_exit_codes_of_the_help() {
+    let world = World::new().await;
+    let help = help(&world, &["--help"]);
+    let (_, codes) = help.split_once("Exit codes:").unwrap();
+    let number = |text: &str| text.trim().parse::<u8>().ok();
+    let of_help: Vec<_> =
+        codes.lines().filter_map(|line| number(line.split_whitespace().next()?)).collect();
+    let readme = document("README.md");
+    let of_readme: Vec<_> = readme
+        .lines()
+        .filter_map(|line| number(line.strip_prefix('|')?.split('|').next()?))
+        .collect();
+    assert_eq!(of_help, [0, 1, 2, 3, 4, 5, 130]);
+    assert_eq!(of_readme, of_help);
+}
