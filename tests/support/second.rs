@@ -48,7 +48,7 @@ impl Second {
         match started.await {
             Ok(true) => second,
             Ok(false) => panic!("the second S3 server ended: {}", second.complaints()),
-            Err(_) => panic!("no second S3 server after {START_MAX:?}: {}", second.complaints()),
+            Err(elapsed) => panic!("no second S3 server, {elapsed} after {START_MAX:?}: {}", second.complaints()),
         }
     }
 
