@@ -1,4 +1,8 @@
 //! Rules about the tree that no compiler checks.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking, in their helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking, in their helpers too"
+)]
 
 mod licences;
