@@ -7,13 +7,13 @@ use tranship_server::{Fault, Matcher, Rule};
 use crate::support::{DESTINATION, MIB, World, end, expect_all_there, noise, send};
 
 const KILLS: u64 = 6;
-const STREAMS: u64 = 8;
+const STREAMS: u64 = 4;
 const SMALL: u64 = 300;
 const LARGE: u64 = 2;
 const PARTS: u64 = LARGE * 60 / 5;
 
 const OPTIONS: [&str; 7] =
-    ["--json", "--part-size", "5MiB", "--multipart-threshold", "6MiB", "--concurrency", "8"];
+    ["--json", "--part-size", "5MiB", "--multipart-threshold", "6MiB", "--concurrency", "4"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_run_goes_on_where_it_stopped() {
