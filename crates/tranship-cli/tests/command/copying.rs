@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tranship_server::{Fault, Matcher, Rule, Versioning};
+use tranship_server::{Fault, Matcher, Properties, Rule, Versioning};
 
 use crate::support::{DESTINATION, SOURCE, World, expect_outcomes, noise, outcomes, run, text};
 
@@ -256,6 +256,60 @@ async fn the_command_line_goes_before_the_environment_and_that_before_the_file()
     assert_eq!(keys(&world), ["a", "c"]);
     let class = |key| world.there().get(DESTINATION, key).unwrap().properties.storage_class.clone();
     assert_eq!(class("a").as_deref(), Some("STANDARD_IA"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_over_and_carried_is_decided_by_options() {
+    let world = World::new().await;
+    let tags = vec![("project".to_owned(), "x".to_owned())];
+    let put = |key: &str, size| {
+        let bytes = noise(1, size);
+        world.here().put_with(SOURCE, key, bytes, Properties::default(), tags.clone());
+    };
+    put("small", 100);
+    put("large", 12 << 20);
+    world.put("taken", "ours");
+    world.there().put(DESTINATION, "taken", "theirs");
+    let options =
+        ["--overwrite", "never", "--no-tags", "--no-token", "--multipart-threshold", "6MiB"];
+    expect_outcomes(&world.copy_in_json(&options), &[("copied", 2), ("kept", 1)]);
+    assert_eq!(world.there().read(DESTINATION, "taken").unwrap(), "theirs");
+    for key in ["small", "large"] {
+        let object = world.there().get(DESTINATION, key).unwrap();
+        assert!(object.tags.is_empty() && object.properties.metadata.is_empty(), "{key}");
+    }
+    let always = ["--compare", "always", "--part-size", "6MiB", "--multipart-threshold", "6MiB"];
+    expect_outcomes(&world.copy_in_json(&always), &[("copied", 3)]);
+    for key in ["small", "large"] {
+        assert_eq!(world.there().get(DESTINATION, key).unwrap().tags, tags, "{key}");
+    }
+    let object = world.there().get(DESTINATION, "large").unwrap();
+    assert!(object.properties.metadata.contains_key("tranship-token"));
+    assert!(object.etag.ends_with("-2"), "{}", object.etag);
+    world.expect_equal();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn within_one_store_no_byte_passes_unless_it_must() {
+    for (when, through) in [("auto", false), ("always", false), ("never", true)] {
+        let world = World::new().await;
+        world.here().create_bucket(DESTINATION);
+        world.put("small", noise(1, 100));
+        world.put("large", noise(2, 12 << 20));
+        let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
+        let mut command = world.bare(&["copy", &from, &to, "--json", "--server-side", when]);
+        let endpoint = world.source.endpoint();
+        command.args(["--source-endpoint", &endpoint, "--destination-endpoint", &endpoint]);
+        command.args(["--multipart-threshold", "6MiB"]);
+        expect_outcomes(&run(command).last_event(), &[("copied", 2)]);
+        for key in ["small", "large"] {
+            let copy = world.here().read(DESTINATION, key);
+            assert!(copy.is_some() && copy == world.here().read(SOURCE, key), "{when} {key}");
+        }
+        let asked = |operation| world.source.requests().count(operation) > 0;
+        assert_eq!((asked("GetObject"), asked("CopyObject")), (through, !through), "{when}");
+        assert_eq!((asked("UploadPart"), asked("UploadPartCopy")), (through, !through), "{when}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
