@@ -2,6 +2,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::missing_panics_doc,
     reason = "test support fails by panicking"
 )]
@@ -9,3 +10,4 @@
 pub mod ledger;
 pub mod queue;
 pub mod rig;
+pub mod store;
