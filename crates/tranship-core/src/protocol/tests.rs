@@ -40,6 +40,7 @@ fn header(status: Status, epoch: u64) -> Header {
         server_side: false,
         checksum: None,
         reason: None,
+        orphans_since: None,
     }
 }
 
