@@ -4,3 +4,4 @@
 mod copy;
 mod ports;
 mod resume;
+mod simulation;

@@ -7,7 +7,9 @@
     reason = "test support fails by panicking"
 )]
 
+pub mod faulty;
 pub mod ledger;
 pub mod queue;
 pub mod rig;
 pub mod store;
+pub mod world;

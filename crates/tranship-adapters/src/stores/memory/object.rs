@@ -41,6 +41,33 @@ impl Object {
         join(self.pieces.clone())
     }
 
+    /// Whether both hold the same bytes, however they are cut.
+    pub fn has_bytes_of(&self, other: &Self) -> bool {
+        let (mut ours, mut theirs) = (self.pieces.iter().cloned(), other.pieces.iter().cloned());
+        let (mut a, mut b) = (Bytes::new(), Bytes::new());
+        loop {
+            a = if a.is_empty() {
+                ours.find(|piece| !piece.is_empty()).unwrap_or_default()
+            } else {
+                a
+            };
+            b = if b.is_empty() {
+                theirs.find(|piece| !piece.is_empty()).unwrap_or_default()
+            } else {
+                b
+            };
+            let common = a.len().min(b.len());
+            if common == 0 {
+                return a.is_empty() && b.is_empty();
+            }
+            let (here, there) = (a.split_to(common), b.split_to(common));
+            // Shared bytes need no look.
+            if here.as_ptr() != there.as_ptr() && here != there {
+                return false;
+            }
+        }
+    }
+
     pub(super) fn slice(&self, range: ByteRange) -> Bytes {
         let mut at = 0;
         let mut out = Vec::new();
