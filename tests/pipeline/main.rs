@@ -5,3 +5,4 @@ mod copy;
 mod large;
 mod ports;
 mod resume;
+mod simulation;

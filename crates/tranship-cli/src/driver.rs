@@ -15,9 +15,10 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tranship_core::completer;
 use tranship_core::error::{Disposition, LedgerError, StageError, StoreError};
-use tranship_core::finder::{self, Begun, Conclusion, KeyLines};
+use tranship_core::finder::{self, Conclusion, KeyLines};
 use tranship_core::message::{Message, ScanTask, Work};
 use tranship_core::ports::{Completer, Queue, Received};
+use tranship_core::progress::ProgressReading;
 use tranship_core::rows::{HeaderId, List, Run, ScanRange};
 use tranship_core::stage::Stage;
 use tranship_core::sweep;
@@ -33,6 +34,8 @@ const SWEEPS_MAX: u32 = 5;
 const TASK_LOOPS: usize = 8;
 /// Loops that complete uploads.
 const COMPLETION_LOOPS: usize = 4;
+/// Attempts of a call of the ledger or the queue: what fails longer than that is away for good.
+const ATTEMPTS_MAX: u32 = 6;
 /// Completions that may wait before a worker waits too.
 const COMPLETIONS_WAITING: usize = 1_024;
 
@@ -115,6 +118,25 @@ impl Shared {
     }
 }
 
+/// Repeats what the ledger or the queue may let pass in a moment. Every call of theirs may be
+/// repeated.
+async fn patiently<T, F, R>(stage: &Stage, mut call: F) -> Result<T, StageError>
+where
+    F: FnMut() -> R,
+    R: Future<Output = Result<T, StageError>>,
+{
+    let mut attempt = 1;
+    loop {
+        match call().await {
+            Err(error) if error.disposition() == Disposition::Retry && attempt < ATTEMPTS_MAX => {
+                stage.back_off(attempt).await;
+                attempt += 1;
+            }
+            answer => return answer,
+        }
+    }
+}
+
 /// Runs one run to its end, from wherever an earlier process left it.
 pub async fn run(
     stage: Arc<Stage>,
@@ -123,8 +145,7 @@ pub async fn run(
     range: ScanRange,
     hooks: Hooks,
 ) -> Result<Ended, StageError> {
-    let begun = finder::begin(&stage, fingerprint, range).await?;
-    let resumed = matches!(begun, Begun::Resumed(_));
+    let begun = patiently(&stage, || finder::begin(&stage, fingerprint, range.clone())).await?;
     let run = begun.run().clone();
     let shared = Arc::new(Shared {
         stage: stage.clone(),
@@ -133,7 +154,7 @@ pub async fn run(
         ended: AtomicBool::new(false),
         completing: AtomicUsize::new(0),
     });
-    if resumed {
+    if matches!(begun, finder::Begun::Resumed(_)) {
         // Before anything moves: the display goes on where the earlier process left it.
         let (totals, _) = finder::totals(&stage, run.generation).await?;
         stage.progress.listed(totals.listed.objects, totals.listed.bytes);
@@ -143,10 +164,8 @@ pub async fn run(
     }
     let mut loops = JoinSet::new();
     spawn_loops(&mut loops, &shared, asked);
-    if resumed {
-        let resend = stage.queue.depth(Queue::Transfer).await? == 0;
-        sweep::recover(&stage, resend).await?;
-    }
+    // After a run that has ended, too: what one task settled another may have left open.
+    patiently(&stage, || recover(&stage)).await?;
     let closed = conclude(&shared, &run).await;
     shared.ended.store(true, Ordering::Relaxed);
     while loops.join_next().await.is_some() {}
@@ -157,6 +176,12 @@ pub async fn run(
         (None, Some(error @ StageError::Ledger(_))) => Err(error),
         (None, None) => Ok(Ended::Interrupted(run)),
     }
+}
+
+/// Takes over what the process before this one left.
+async fn recover(stage: &Stage) -> Result<(), StageError> {
+    let resend = stage.queue.depth(Queue::Transfer).await? == 0;
+    sweep::recover(stage, resend).await
 }
 
 fn spawn_loops(loops: &mut JoinSet<()>, shared: &Arc<Shared>, asked: mpsc::Receiver<Asked>) {
@@ -173,10 +198,11 @@ fn spawn_loops(loops: &mut JoinSet<()>, shared: &Arc<Shared>, asked: mpsc::Recei
 }
 
 async fn receive(shared: &Shared, queue: Queue) -> Option<Received> {
-    match shared.stage.queue.receive(queue, 1).await {
+    let stage = &shared.stage;
+    match patiently(stage, || async { Ok(stage.queue.receive(queue, 1).await?) }).await {
         Ok(received) => received.into_iter().next(),
         Err(error) => {
-            shared.halt(error.into());
+            shared.halt(error);
             None
         }
     }
@@ -227,8 +253,9 @@ async fn task_loop(shared: Arc<Shared>) {
                 acknowledge(&shared, Queue::Transfer, receipt).await;
             }
             Done::Again(ms) => {
-                if let Err(error) = stage.queue.delay(Queue::Transfer, receipt, ms).await {
-                    shared.halt(error.into());
+                let delay = || async { Ok(stage.queue.delay(Queue::Transfer, receipt, ms).await?) };
+                if let Err(error) = patiently(stage, delay).await {
+                    shared.halt(error);
                 }
             }
             Done::Halt(error) => shared.halt(error.into()),
@@ -256,8 +283,10 @@ async fn completion_loop(shared: Arc<Shared>, asked: Arc<Mutex<mpsc::Receiver<As
 }
 
 async fn acknowledge(shared: &Shared, queue: Queue, receipt: &str) {
-    if let Err(error) = shared.stage.queue.delete(queue, receipt).await {
-        shared.halt(error.into());
+    let stage = &shared.stage;
+    let delete = || async { Ok(stage.queue.delete(queue, receipt).await?) };
+    if let Err(error) = patiently(stage, delete).await {
+        shared.halt(error);
     }
 }
 
@@ -265,29 +294,16 @@ async fn acknowledge(shared: &Shared, queue: Queue, receipt: &str) {
 async fn conclude(shared: &Shared, run: &Run) -> Result<Option<Run>, StageError> {
     let stage = &shared.stage;
     let (mut quiet, mut sweeps) = (0, 0);
-    let mut before = stage.progress.read();
+    let mut before = moved(stage);
     while !stage.is_stopping() {
         tokio::time::sleep(CONCLUDE_EVERY).await;
-        let scans = stage.queue.depth(Queue::Scan).await?;
-        shared.hooks.listing_done.store(scans == 0, Ordering::Relaxed);
-        sweep::sweep(stage, false).await?;
-        if scans + stage.queue.depth(Queue::Transfer).await? > 0 {
-            continue;
+        match patiently(stage, || look(shared, run)).await? {
+            Look::Ended(run) => return Ok(Some(run)),
+            Look::Busy => continue,
+            Look::Quiet => {}
         }
-        if let Some(path) = shared.hooks.manifest.as_deref()
-            && finder::is_about_to_delete(stage, run.generation).await?
-        {
-            write_manifest(stage, run.generation, path).await?;
-        }
-        match finder::conclude(stage, run.generation).await? {
-            Conclusion::Ended(run) => return Ok(Some(run)),
-            Conclusion::Deleting => continue,
-            Conclusion::NotYet(_) => {}
-        }
-        let now = stage.progress.read();
-        let moves = now != before
-            || shared.completing.load(Ordering::Relaxed) > 0
-            || sweep::is_waiting(stage).await?;
+        let now = moved(stage);
+        let moves = now != before || shared.completing.load(Ordering::Relaxed) > 0;
         before = now;
         if moves {
             (quiet, sweeps) = (0, 0);
@@ -298,12 +314,47 @@ async fn conclude(shared: &Shared, run: &Run) -> Result<Option<Run>, StageError>
             quiet = 0;
             sweeps += 1;
             if sweeps > SWEEPS_MAX {
-                return finder::abandon(stage, run.clone()).await.map(Some);
+                return patiently(stage, || finder::abandon(stage, run.clone())).await.map(Some);
             }
-            sweep::recover(stage, true).await?;
+            patiently(stage, || sweep::recover(stage, true)).await?;
         }
     }
     Ok(None)
+}
+
+/// What has moved so far. To try again moves nothing.
+fn moved(stage: &Stage) -> ProgressReading {
+    ProgressReading { retries: 0, ..stage.progress.read() }
+}
+
+/// What a look at the run shows.
+enum Look {
+    Ended(Run),
+    /// Messages are waiting or in flight, or the deletes have just begun.
+    Busy,
+    /// No messages, and yet not everything is settled.
+    Quiet,
+}
+
+async fn look(shared: &Shared, run: &Run) -> Result<Look, StageError> {
+    let stage = &shared.stage;
+    let scans = stage.queue.depth(Queue::Scan).await?;
+    shared.hooks.listing_done.store(scans == 0, Ordering::Relaxed);
+    sweep::sweep(stage, false).await?;
+    let waiting = stage.queue.depth(Queue::Transfer).await?;
+    if scans + waiting > 0 || sweep::is_waiting(stage).await? {
+        return Ok(Look::Busy);
+    }
+    if let Some(path) = shared.hooks.manifest.as_deref()
+        && finder::is_about_to_delete(stage, run.generation).await?
+    {
+        write_manifest(stage, run.generation, path).await?;
+    }
+    Ok(match finder::conclude(stage, run.generation).await? {
+        Conclusion::Ended(run) => Look::Ended(run),
+        Conclusion::Deleting => Look::Busy,
+        Conclusion::NotYet(_) => Look::Quiet,
+    })
 }
 
 /// Writes down what is about to be deleted, before the first of it is.

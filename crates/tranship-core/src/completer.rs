@@ -72,7 +72,7 @@ async fn run(stage: &Stage, mut header: Header) -> Ended {
             Err(error) => return Err((header, error)),
         };
         let step = match verdict {
-            Step::Landed => landed(stage, &header).await,
+            Step::Landed { clean } => landed(stage, &header, clean).await,
             Step::Rebase(condition) => {
                 header.condition = Some(condition);
                 header.revision += 1;
@@ -105,7 +105,10 @@ async fn run(stage: &Stage, mut header: Header) -> Ended {
 }
 
 enum Step {
-    Landed,
+    /// `clean`: by this very completion, as its answer says.
+    Landed {
+        clean: bool,
+    },
     Rebase(crate::store::Condition),
     Again(u64),
     Foreign,
@@ -151,7 +154,7 @@ async fn round(stage: &Stage, header: &Header) -> Result<Step, StageError> {
     // A clean answer that cannot be seen is no answer either: the same table decides.
     let alive = lived && (sent.is_some() || there.is_none());
     Ok(match protocol::reconcile(header, &stage.transfer_id, there.as_ref(), alive, over) {
-        Verdict::Landed => Step::Landed,
+        Verdict::Landed => Step::Landed { clean: lived && sent.is_none() },
         Verdict::Again => match sent {
             Some(error) if error.kind == ErrorKind::InvalidPart => Step::Again(100),
             Some(error) if error.kind == ErrorKind::Invalid => return Err(error.into()),
@@ -160,7 +163,7 @@ async fn round(stage: &Stage, header: &Header) -> Result<Step, StageError> {
         Verdict::Rebase(condition) => Step::Rebase(condition),
         Verdict::Foreign => Step::Foreign,
         Verdict::Lost if sent.is_none() && lived && is_plain_success(header, there.as_ref()) => {
-            Step::Landed
+            Step::Landed { clean: true }
         }
         Verdict::Lost => Step::Replan("the multipart upload is gone".to_owned()),
     })
@@ -242,21 +245,24 @@ async fn source_moved(stage: &Stage, header: &Header) -> Result<Option<Step>, St
 }
 
 /// What was copied is visible. If the source moved in that very moment, the next epoch follows.
-async fn landed(stage: &Stage, header: &Header) -> Result<(), StageError> {
+async fn landed(stage: &Stage, header: &Header, clean: bool) -> Result<(), StageError> {
     if let Some(Step::Replan(reason)) = source_moved(stage, header).await? {
         let mut moved = header.clone();
         moved.reason = Some(reason);
-        moved.upload = None;
+        if clean {
+            moved.upload = None;
+        }
         return replan(stage, &moved).await;
     }
     let mut uploads = header.old_uploads.clone();
-    // A replayed or lost answer may have left nothing, or the store may still list it.
-    uploads.retain(|old| Some(old) != header.upload.as_ref());
+    if !clean {
+        // Landed by another way (a small copy of the same source, an answer that was lost): the
+        // upload may be there still.
+        uploads.extend(header.upload.clone());
+    }
     crate::worker::abort_all(stage, &header.destination_key, &uploads).await?;
     remember(stage, header).await?;
-    // Settled first: a crash in between is repeated, and settling twice counts once.
-    settle_header(stage, header, Outcome::Copied, None).await?;
-    close(stage, header, Status::Done).await
+    close(stage, header, Status::Done, Outcome::Copied).await
 }
 
 /// Where no token found room and the layouts differ, only the ledger can tell the next run that the
@@ -285,19 +291,36 @@ async fn finish(
     crate::worker::abort_all(stage, &header.destination_key, &uploads).await?;
     let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
     if there.is_some_and(|there| protocol::is_ours(header, &stage.transfer_id, &there)) {
-        return landed(stage, header).await;
+        return landed(stage, header, false).await;
     }
-    settle_header(stage, header, outcome, None).await?;
-    close(stage, header, status).await
+    close(stage, header, status, outcome).await
 }
 
-async fn close(stage: &Stage, header: &Header, status: Status) -> Result<(), StageError> {
-    let mut closed = header.clone();
-    closed.status = status;
-    closed.lease_until = None;
-    closed.due = None;
-    closed.old_uploads.clear();
-    closed.revision += 1;
-    let _moved_on = rows::store(&*stage.ledger, &closed).await?;
-    Ok(())
+/// Settles and ends the header. Settled first: a crash in between is repeated, and settling twice
+/// counts once. A header that another run or attempt took over meanwhile is settled for that one.
+async fn close(
+    stage: &Stage,
+    header: &Header,
+    status: Status,
+    outcome: Outcome,
+) -> Result<(), StageError> {
+    let mut now = header.clone();
+    loop {
+        settle_header(stage, &now, outcome, None).await?;
+        if crate::worker::abort_orphans(stage, &now).await? {
+            now.status = status;
+            now.lease_until = None;
+            now.due = None;
+            now.old_uploads.clear();
+            now.revision += 1;
+            if rows::store(&*stage.ledger, &now).await? {
+                return Ok(());
+            }
+        }
+        let moved = rows::load::<Header>(&*stage.ledger, &header.id().row_key()).await?;
+        match moved.filter(|m| m.epoch == header.epoch && m.status == Status::Completing) {
+            Some(moved) => now = moved,
+            None => return Ok(()),
+        }
+    }
 }

@@ -366,6 +366,10 @@ pub struct Header {
     /// What the copy will lack.
     #[serde(default)]
     pub losses: Losses,
+    /// When the earliest intent was written whose upload the header never came to name: it may have
+    /// been created all the same, and whoever created it may be dead.
+    #[serde(default)]
+    pub orphans_since: Option<Millis>,
 }
 
 impl Header {
@@ -380,6 +384,12 @@ impl Header {
     /// Number of part groups of the layout.
     pub fn group_count(&self) -> u16 {
         self.layout.map_or(0, |layout| layout.part_count().div_ceil(PARTS_PER_GROUP))
+    }
+
+    /// Since when there may be uploads of this key that the header never came to name.
+    pub fn may_have_orphans_since(&self) -> Option<Millis> {
+        let unfulfilled = (self.status == Status::Planning).then_some(self.planned_at);
+        self.orphans_since.or(unfulfilled)
     }
 
     pub fn is_full(&self) -> bool {

@@ -4,12 +4,12 @@
 //! header says what is missing, and the sweep does just that.
 
 use crate::completer;
-use crate::error::{LedgerError, StageError};
+use crate::error::{Disposition, LedgerError, StageError};
 use crate::ports::Row;
 use crate::protocol::SWEEP_AFTER_MS;
 use crate::rows::{self, Header, RowKey, Status};
 use crate::stage::Stage;
-use crate::worker::{clear, replan, send_parts};
+use crate::worker::{abort_orphans, clear, replan, send_parts};
 
 const PAGE_ROWS: usize = 200;
 
@@ -22,9 +22,6 @@ pub async fn recover(stage: &Stage, resend: bool) -> Result<(), StageError> {
         let page = stage.ledger.page(Header::prefix(), after.as_ref(), PAGE_ROWS).await?;
         for (key, row) in &page {
             let mut header = parse(key, row)?;
-            if is_paused(stage, &header) {
-                continue;
-            }
             if header.status == Status::Completing {
                 header.lease_until = None;
                 header.revision += 1;
@@ -32,7 +29,8 @@ pub async fn recover(stage: &Stage, resend: bool) -> Result<(), StageError> {
                     continue;
                 }
             }
-            start_again(stage, header, resend).await?;
+            tolerate(forget_orphans(stage, &mut header).await)?;
+            tolerate(start_again(stage, header, resend).await)?;
         }
         match page.into_iter().last() {
             Some((key, _)) => after = Some(key),
@@ -41,17 +39,23 @@ pub async fn recover(stage: &Stage, resend: bool) -> Result<(), StageError> {
     }
 }
 
-/// Whether its completer gave the lease back and asked for a pause: the sweep ends it in time.
-fn is_paused(stage: &Stage, header: &Header) -> bool {
-    header.status == Status::Completing
-        && header.lease_until.is_none()
-        && header.due.is_some_and(|due| due > stage.clock.now())
-}
-
 /// Whether something will be due soon, by itself.
-pub async fn is_waiting(stage: &Stage) -> Result<bool, LedgerError> {
+pub async fn is_waiting(stage: &Stage) -> Result<bool, StageError> {
     let soon = stage.clock.now().plus(completer::BACK_OFF_MAX_MS);
     Ok(!stage.ledger.due(soon, 1).await?.is_empty())
+}
+
+/// Aborts what a process left behind that lost its race and died before it could clean up.
+async fn forget_orphans(stage: &Stage, header: &mut Header) -> Result<(), StageError> {
+    let is_planned_again = header.status == Status::Planning;
+    if is_planned_again || header.orphans_since.is_none() || !abort_orphans(stage, header).await? {
+        return Ok(());
+    }
+    let forgotten = Header { orphans_since: None, revision: header.revision + 1, ..header.clone() };
+    if rows::store(&*stage.ledger, &forgotten).await? {
+        *header = forgotten;
+    }
+    Ok(())
 }
 
 /// Starts again what is due.
@@ -60,10 +64,18 @@ pub async fn sweep(stage: &Stage, resend: bool) -> Result<(), StageError> {
         let header = parse(&key, &row)?;
         // The index may be a moment behind the rows.
         if header.due.is_some_and(|due| due <= stage.clock.now()) {
-            start_again(stage, header, resend).await?;
+            tolerate(start_again(stage, header, resend).await)?;
         }
     }
     Ok(())
+}
+
+/// One bad object stops nothing but itself: it stays due, and is looked at again.
+fn tolerate(swept: Result<(), StageError>) -> Result<(), StageError> {
+    match swept {
+        Err(StageError::Store(error)) if error.disposition() != Disposition::Halt => Ok(()),
+        swept => swept,
+    }
 }
 
 fn parse(key: &RowKey, row: &Row) -> Result<Header, LedgerError> {

@@ -26,7 +26,7 @@ use crate::store::{Head, ObjectStore};
 
 pub(crate) use park::{clear, park};
 pub use plan::replan;
-pub(crate) use plan::{abort_all, encode, send_parts};
+pub(crate) use plan::{abort_all, abort_orphans, encode, send_parts};
 
 /// The first back-off of a task that failed, in milliseconds; it doubles with each failure.
 const TASK_BACK_OFF_MS: u64 = 1_000;

@@ -41,6 +41,7 @@ fn header(status: Status, epoch: u64) -> Header {
         checksum: None,
         reason: None,
         losses: crate::loss::Losses::new(),
+        orphans_since: None,
     }
 }
 

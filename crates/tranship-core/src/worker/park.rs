@@ -6,7 +6,7 @@
 //! the second half until the header is due no more.
 
 use super::head_if_there;
-use super::plan::abort_all;
+use super::plan::{abort_all, abort_orphans};
 use crate::error::{LedgerError, StageError};
 use crate::message::PartsTask;
 use crate::outcome::Outcome;
@@ -21,6 +21,7 @@ pub(crate) async fn park(
     mut header: Header,
     reason: String,
 ) -> Result<(), StageError> {
+    header.orphans_since = header.may_have_orphans_since();
     header.status = Status::Parked;
     header.reason = Some(reason);
     header.old_uploads.extend(header.upload.take());
@@ -51,6 +52,10 @@ pub(super) async fn park_planned(
 /// settled.
 pub(crate) async fn clear(stage: &Stage, mut header: Header) -> Result<(), StageError> {
     abort_all(stage, &header.destination_key, &header.old_uploads).await?;
+    if !abort_orphans(stage, &header).await? {
+        return Ok(());
+    }
+    header.orphans_since = None;
     if header.status == Status::Parked {
         let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
         if there.is_some_and(|there| protocol::is_ours(&header, &stage.transfer_id, &there)) {

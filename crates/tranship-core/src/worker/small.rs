@@ -5,13 +5,15 @@
 
 use std::sync::atomic::Ordering;
 
+use futures_util::future::BoxFuture;
+
 use super::{Settled, head_if_there, plan, source_is_gone};
 use crate::body::{Expectation, measure};
 use crate::compare;
 use crate::error::{ErrorKind, StageError, StoreError};
 use crate::loss::{Loss, Losses};
 use crate::message::{Action, Entry};
-use crate::object::{ETagForm, Identity, ObjectKey};
+use crate::object::{ETagForm, Identity, Millis, ObjectKey};
 use crate::outcome::Outcome;
 use crate::policy::{Compare, ServerSide};
 use crate::rows::{self, AccountRef, Evidence, HeaderId};
@@ -74,6 +76,19 @@ pub(super) async fn make_equal(
     }
     let text = "the object keeps changing while it is copied; it is tried again later";
     Err(StoreError::new(ErrorKind::PreconditionFailed, format!("copy {}", entry.key), text).into())
+}
+
+/// Copies what was large when it was listed, and is empty now.
+pub(super) fn make_empty<'a>(
+    stage: &'a Stage,
+    key: &ObjectKey,
+    account: AccountRef,
+) -> BoxFuture<'a, Result<Settled, StageError>> {
+    let (key, modified) = (key.clone(), Millis::default());
+    let action = Action::Look;
+    let entry = Entry { key, action, size: 0, etag: None, modified, destination: None };
+    // Boxed as a trait object: it may have grown again, and be planned again.
+    Box::pin(async move { make_equal(stage, &entry, account).await })
 }
 
 /// A key that was named by hand is tried again even if it was given up before.
