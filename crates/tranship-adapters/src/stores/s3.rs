@@ -10,6 +10,7 @@ mod encode;
 mod errors;
 mod http;
 mod list;
+mod metadata;
 mod read;
 mod settings;
 #[cfg(test)]

@@ -11,6 +11,8 @@ use tranship_core::loss::{Loss, Losses};
 use tranship_core::object::{ByteRange, ETag, Identity, Millis, VersionId};
 use tranship_core::store::{Attributes, Head, Pin};
 
+use super::metadata::decoded;
+
 /// The parts of an answer that GET and HEAD share.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answer {
@@ -90,7 +92,8 @@ pub(super) fn storage_class(class: Option<&str>) -> Option<String> {
 }
 
 pub(super) fn sorted(metadata: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
-    metadata.unwrap_or_default().into_iter().collect()
+    let metadata = metadata.unwrap_or_default().into_iter();
+    metadata.map(|(name, value)| (name, decoded(&value))).collect()
 }
 
 pub(super) fn millis(time: Option<&DateTime>) -> Millis {
