@@ -19,9 +19,9 @@ const OPTIONS: [&str; 7] =
 /// Lets a copy run and kills it; `false` if it ended before. Every other one is killed early, when
 /// it lists, plans or copies small objects, the others in the midst of parts.
 async fn kill_one(world: &World, seed: u64) -> bool {
-    let chance = noise(seed, 2);
+    let [more, pause] = noise(seed, 2)[..] else { panic!("two bytes were asked for") };
     let parts = || world.destination.requests().count("UploadPart");
-    let wanted = parts() + 3 + u64::from(chance[0] % 3);
+    let wanted = parts() + 3 + u64::from(more % 3);
     let mut child = world.copying(&OPTIONS).spawn().unwrap();
     if seed.is_multiple_of(2) {
         until("some parts were sent", || parts() >= wanted || child.try_wait().unwrap().is_some())
@@ -29,7 +29,7 @@ async fn kill_one(world: &World, seed: u64) -> bool {
     } else {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    tokio::time::sleep(Duration::from_millis(u64::from(chance[1] / 3))).await;
+    tokio::time::sleep(Duration::from_millis(u64::from(pause / 3))).await;
     let was_running = child.try_wait().unwrap().is_none();
     if was_running {
         send("KILL", &child);
