@@ -246,7 +246,7 @@ async fn task_loop(shared: Arc<Shared>) {
     let stage = &shared.stage;
     while !shared.is_over() {
         let Some(received) = receive(&shared, Queue::Transfer).await else { continue };
-        let done = Box::pin(worker::run(stage, &received.body)).await;
+        let done = Box::pin(worker::run(stage, &received)).await;
         let receipt = &received.receipt;
         match done {
             Done::Settled | Done::Unreadable(_) => {

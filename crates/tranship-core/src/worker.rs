@@ -19,6 +19,7 @@ use crate::loss::Losses;
 use crate::message::{Action, Entry, Message, MessageError, ObjectsTask, Work};
 use crate::object::ObjectKey;
 use crate::outcome::Outcome;
+use crate::ports::Received;
 use crate::rows::{AccountRef, HeaderId, Note};
 use crate::settle::{self, Settlement};
 use crate::stage::Stage;
@@ -55,15 +56,15 @@ pub(crate) enum Settled {
 }
 
 /// Runs the task of one message of the transfer queue.
-pub async fn run(stage: &Stage, body: &str) -> Done {
-    let work = match Message::decode(body) {
+pub async fn run(stage: &Stage, received: &Received) -> Done {
+    let work = match Message::decode(&received.body) {
         Ok(message) => message.work,
         Err(error @ (MessageError::Version(_) | MessageError::Malformed(_))) => {
             return Done::Unreadable(error.to_string());
         }
     };
     let ran = match &work {
-        Work::Objects(task) => Box::pin(run_objects(stage, task)).await,
+        Work::Objects(task) => Box::pin(run_objects(stage, task, received.receives)).await,
         Work::Parts(task) => Box::pin(parts::run(stage, task)).await,
         Work::Scan(_) => return Done::Unreadable("a scan task in the transfer queue".to_owned()),
     };
@@ -77,14 +78,19 @@ pub async fn run(stage: &Stage, body: &str) -> Done {
     }
 }
 
-async fn run_objects(stage: &Stage, task: &ObjectsTask) -> Result<Done, StageError> {
+async fn run_objects(
+    stage: &Stage,
+    task: &ObjectsTask,
+    receives: u32,
+) -> Result<Done, StageError> {
     let before = settle::task(stage, &task.id).await?;
+    let again = receives > 1;
     let of = u32::try_from(task.objects.len()).unwrap_or(u32::MAX);
     let mut works = Vec::with_capacity(task.objects.len());
     for (object, entry) in (0_u32..).zip(&task.objects) {
         if !before.settled.contains(usize::try_from(object).unwrap_or(usize::MAX)) {
             let account = AccountRef { task: task.id.clone(), object, of, listed_size: entry.size };
-            works.push(work(stage, object, entry, account));
+            works.push(work(stage, entry, account, again));
         }
     }
     let worked = stream::iter(works)
@@ -187,16 +193,23 @@ fn failed(object: u32, entry: &Entry, error: &StoreError) -> Settlement {
 }
 
 /// Works on one object, unless the process is to end; says which one it was.
+///
+/// `again`: whoever had the task before may have died after copying it, and before settling it.
 async fn work<'a>(
     stage: &Stage,
-    object: u32,
     entry: &'a Entry,
     account: AccountRef,
+    again: bool,
 ) -> (u32, &'a Entry, Option<Result<Settled, StageError>>) {
+    let object = account.object;
     if stage.is_stopping() {
         return (object, entry, None);
     }
-    (object, entry, Some(Box::pin(one(stage, entry, account)).await))
+    let action = match entry.action {
+        Action::Copy if again => Action::Check,
+        action => action,
+    };
+    (object, entry, Some(Box::pin(one(stage, &Entry { action, ..entry.clone() }, account)).await))
 }
 
 async fn one(stage: &Stage, entry: &Entry, account: AccountRef) -> Result<Settled, StageError> {
