@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tranship_adapters::clock::Chance;
-use tranship_tests::faulty::{Faults, Life};
+use tranship_tests::faulty::{Faults, Life, pick};
 use tranship_tests::world::{How, Nature, World};
 
 /// Worlds that are simulated, unless the environment asks for more.
@@ -33,8 +33,8 @@ fn in_virtual_time<T>(simulation: impl Future<Output = T>) -> T {
 }
 
 fn drawn_faults(chance: &mut Chance) -> Faults {
-    let fails_one_in = [0, 60, 25, 10][usize::try_from(chance.below(4)).unwrap()];
-    let latency_ms = [0, 3, 40, 400][usize::try_from(chance.below(4)).unwrap()];
+    let fails_one_in = pick(&[0, 60, 25, 10], chance.next());
+    let latency_ms = pick(&[0, 3, 40, 400], chance.next());
     let dies_at = (chance.below(3) > 0).then(|| 1 + chance.below(500));
     Faults { fails_one_in, latency_ms, dies_at }
 }
@@ -73,18 +73,18 @@ async fn simulate(nature: Nature) -> (Vec<String>, Vec<Arc<Life>>) {
     (world.witness.complaints(), lives)
 }
 
-/// Simulates worlds on all processors; fails with the seeds that broke a promise.
-fn simulate_all(seeds: std::ops::Range<u64>, nature: impl Fn(u64) -> Nature + Sync) {
-    let next = AtomicU64::new(seeds.start);
+/// Simulates worlds on two threads; fails with the numbers of those that broke a promise.
+fn simulate_all(numbers: std::ops::Range<u64>, simulation: impl Fn(u64) -> Vec<String> + Sync) {
+    let next = AtomicU64::new(numbers.start);
     let work = || {
         let mut broken = Vec::new();
         loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= numbers.end {
                 return broken;
             }
-            let (complaints, _) = in_virtual_time(simulate(nature(seed)));
-            broken.extend((!complaints.is_empty()).then_some((seed, complaints)));
+            let complaints = simulation(number);
+            broken.extend((!complaints.is_empty()).then_some((number, complaints)));
         }
     };
     let broken: Vec<_> = std::thread::scope(|scope| {
@@ -92,8 +92,8 @@ fn simulate_all(seeds: std::ops::Range<u64>, nature: impl Fn(u64) -> Nature + Sy
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     let text: Vec<String> =
-        broken.iter().map(|(seed, complaints)| format!("seed {seed}: {complaints:#?}")).collect();
-    assert!(broken.is_empty(), "{} seeds\n{}", broken.len(), text.join("\n"));
+        broken.iter().map(|(number, what)| format!("number {number}: {what:#?}")).collect();
+    assert!(broken.is_empty(), "{} worlds\n{}", broken.len(), text.join("\n"));
 }
 
 #[test]
@@ -108,5 +108,78 @@ fn every_promise_holds_in_every_world() {
         assert!(complaints.is_empty(), "{complaints:#?}");
         return;
     }
-    simulate_all(0..asked("TRANSHIP_SEEDS").unwrap_or(SEEDS), Nature::drawn);
+    let seeds = 0..asked("TRANSHIP_SEEDS").unwrap_or(SEEDS);
+    simulate_all(seeds, |seed| in_virtual_time(simulate(Nature::drawn(seed))).0);
+}
+
+/// Worlds in which only death goes wrong.
+fn mortal_worlds() -> [Nature; 4] {
+    [
+        Nature::plain(1),
+        Nature { deletes: true, ..Nature::plain(2) },
+        Nature { orderly: false, opaque: true, ..Nature::plain(3) },
+        Nature { orderly: false, server_side: true, ..Nature::plain(4) },
+    ]
+}
+
+/// Lets the process die at its `n`th call, and the next one go on with what is left.
+async fn die_and_go_on(nature: Nature, n: u64) -> Vec<String> {
+    let mut world = World::new(nature).await;
+    let faults = Faults { latency_ms: 3, dies_at: Some(n), ..Faults::default() };
+    let (life, _) = world.live(faults, None).await;
+    let mut lives = vec![life];
+    let recorded = world.recorded(&lives).await;
+    close(&mut world, &mut lives).await;
+    for life in lives.iter().skip(1) {
+        world.expect_not_fetched(&recorded, &life.fetched());
+    }
+    close(&mut world, &mut lives).await;
+    world.expect_settled().await;
+    world.witness.complaints()
+}
+
+#[test]
+fn a_process_may_die_at_any_of_its_calls() {
+    for nature in mortal_worlds() {
+        let calls = in_virtual_time(async {
+            let mut world = World::new(nature.clone()).await;
+            let faults = Faults { latency_ms: 3, ..Faults::default() };
+            let (life, how) = world.live(faults, None).await;
+            assert!(matches!(how, How::Closed(..)), "{how:?}");
+            life.calls()
+        });
+        assert!(calls > 200, "{calls} calls are too few to be all of a run");
+        simulate_all(1..calls + 1, |n| in_virtual_time(die_and_go_on(nature.clone(), n)));
+    }
+}
+
+#[test]
+fn a_run_without_faults_reads_every_byte_once() {
+    for latency_ms in [0, 5, 100] {
+        let (read, held, complaints) = in_virtual_time(async {
+            let mut world = World::new(Nature::plain(5)).await;
+            let held: u64 = world
+                .source
+                .keys()
+                .iter()
+                .map(|key| world.source.object(key).unwrap().size())
+                .sum();
+            let (life, _) = world.live(Faults { latency_ms, ..Faults::default() }, None).await;
+            world.expect_settled().await;
+            let read: u64 = life.fetched().iter().map(|fetched| fetched.bytes).sum();
+            (read, held, world.witness.complaints())
+        });
+        assert_eq!((read, complaints), (held, Vec::new()));
+    }
+}
+
+#[test]
+fn a_seed_repeats_itself() {
+    for seed in [3, 14, 15] {
+        let traces = || {
+            let (_, lives) = in_virtual_time(simulate(Nature::drawn(seed)));
+            lives.iter().map(|life| life.trace()).collect::<Vec<_>>()
+        };
+        assert_eq!(traces(), traces(), "seed {seed}");
+    }
 }

@@ -182,7 +182,7 @@ impl Life {
             return Fate::Goes;
         }
         let how = self.draw(1_000);
-        if how % 2 == 0 { Fate::FailsBefore(how / 2) } else { Fate::FailsAfter(how / 2) }
+        if how.is_multiple_of(2) { Fate::FailsBefore(how / 2) } else { Fate::FailsAfter(how / 2) }
     }
 
     /// Makes a call, or what its fate makes of it.
@@ -215,7 +215,8 @@ trait Failure: Send {
     fn after(call: &str, how: u64) -> Self;
 }
 
-fn pick<T: Copy>(of: &[T], how: u64) -> T {
+/// One of several, by a number.
+pub fn pick<T: Copy>(of: &[T], how: u64) -> T {
     of[usize::try_from(how).unwrap() % of.len()]
 }
 

@@ -51,10 +51,13 @@ static DIGESTS: LazyLock<Arc<Digests>> = LazyLock::new(Arc::default);
 
 /// What a world is like.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a trait of its own")]
 pub struct Nature {
     pub seed: u64,
     pub keys: u64,
     pub pages_of: usize,
+    /// Messages come in order, and once.
+    pub orderly: bool,
     pub opaque: bool,
     pub server_side: bool,
     pub token: bool,
@@ -77,6 +80,7 @@ impl Nature {
             seed,
             keys: 9,
             pages_of: 4,
+            orderly: true,
             opaque: false,
             server_side: false,
             token: true,
@@ -101,6 +105,7 @@ impl Nature {
             seed,
             keys: 3 + chance.below(7),
             pages_of: usize::try_from(1 + chance.below(6)).unwrap(),
+            orderly: false,
             opaque,
             server_side,
             token,
@@ -297,7 +302,7 @@ impl Others {
         let user = BTreeMap::from([("generation".to_owned(), serial.to_string())]);
         let attributes = Attributes { user, ..Attributes::default() };
         let tags = vec![("tagged".to_owned(), serial.to_string())];
-        Write { attributes, tags: if serial % 3 == 0 { tags } else { Vec::new() } }
+        Write { attributes, tags: if serial.is_multiple_of(3) { tags } else { Vec::new() } }
     }
 
     /// Writes the next generation of a key: empty, small, large in one part or in several, and of
@@ -377,7 +382,7 @@ impl Others {
 #[derive(Debug)]
 pub enum How {
     Died,
-    Closed(Run, Vec<Note>),
+    Closed(Box<Run>, Vec<Note>),
     /// Asked to stop, or halted by an error.
     Stopped(String),
 }
@@ -411,7 +416,12 @@ impl World {
             witness: witness.clone(),
             state: Mutex::new(state),
         });
-        let queue = MemoryQueue::chaotic(clock.clone(), nature.seed).with_visibility(VISIBILITY_MS);
+        let queue = if nature.orderly {
+            MemoryQueue::new(clock.clone())
+        } else {
+            MemoryQueue::chaotic(clock.clone(), nature.seed)
+        };
+        let queue = queue.with_visibility(VISIBILITY_MS);
         let (ledger, queue) = (Arc::default(), Arc::new(queue));
         // Somebody else's upload of a key of ours is older than anything that we do.
         let key = ObjectKey::new(format!("{DESTINATION_PREFIX}{}", Others::name(4)));
@@ -495,7 +505,7 @@ impl World {
         match ended {
             Ok(Ended::Closed(run)) => {
                 let notes = self.failures(run.generation).await;
-                How::Closed(run, notes)
+                How::Closed(Box::new(run), notes)
             }
             Ok(Ended::Interrupted(_)) => How::Stopped("asked to stop".to_owned()),
             Ok(Ended::Halted(_, error)) => How::Stopped(error.to_string()),

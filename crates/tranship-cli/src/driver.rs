@@ -298,7 +298,7 @@ async fn conclude(shared: &Shared, run: &Run) -> Result<Option<Run>, StageError>
     while !stage.is_stopping() {
         tokio::time::sleep(CONCLUDE_EVERY).await;
         match patiently(stage, || look(shared, run)).await? {
-            Look::Ended(run) => return Ok(Some(run)),
+            Look::Ended(run) => return Ok(Some(*run)),
             Look::Busy => continue,
             Look::Quiet => {}
         }
@@ -329,7 +329,7 @@ fn moved(stage: &Stage) -> ProgressReading {
 
 /// What a look at the run shows.
 enum Look {
-    Ended(Run),
+    Ended(Box<Run>),
     /// Messages are waiting or in flight, or the deletes have just begun.
     Busy,
     /// No messages, and yet not everything is settled.
@@ -351,7 +351,7 @@ async fn look(shared: &Shared, run: &Run) -> Result<Look, StageError> {
         write_manifest(stage, run.generation, path).await?;
     }
     Ok(match finder::conclude(stage, run.generation).await? {
-        Conclusion::Ended(run) => Look::Ended(run),
+        Conclusion::Ended(run) => Look::Ended(Box::new(run)),
         Conclusion::Deleting => Look::Busy,
         Conclusion::NotYet(_) => Look::Quiet,
     })

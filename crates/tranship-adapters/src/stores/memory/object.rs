@@ -56,11 +56,11 @@ impl Object {
             } else {
                 b
             };
-            let common = a.len().min(b.len());
-            if common == 0 {
+            let both = a.len().min(b.len());
+            if both == 0 {
                 return a.is_empty() && b.is_empty();
             }
-            let (here, there) = (a.split_to(common), b.split_to(common));
+            let (here, there) = (a.split_to(both), b.split_to(both));
             // Shared bytes need no look.
             if here.as_ptr() != there.as_ptr() && here != there {
                 return false;
