@@ -78,11 +78,7 @@ pub async fn run(stage: &Stage, received: &Received) -> Done {
     }
 }
 
-async fn run_objects(
-    stage: &Stage,
-    task: &ObjectsTask,
-    receives: u32,
-) -> Result<Done, StageError> {
+async fn run_objects(stage: &Stage, task: &ObjectsTask, receives: u32) -> Result<Done, StageError> {
     let before = settle::task(stage, &task.id).await?;
     let again = receives > 1;
     let of = u32::try_from(task.objects.len()).unwrap_or(u32::MAX);
@@ -119,9 +115,11 @@ async fn run_objects(
             },
         }
     }
-    if halted.is_some() {
+    if halted.is_some() || stage.is_stopping() {
         // They were denied before it was clear that everything is.
+        let before = hopeless.len();
         hopeless.retain(|(_, _, error)| error.kind != ErrorKind::Forbidden);
+        left |= hopeless.len() < before;
     }
     let back_off = judge(stage, task, &failures).await?;
     if back_off.is_none() {

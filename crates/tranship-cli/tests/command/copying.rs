@@ -206,7 +206,8 @@ async fn every_event_is_a_line_of_json_with_a_known_name() {
     assert!(done.out.is_ascii() && done.err.is_empty(), "{done}");
     let events = done.events();
     let names: BTreeSet<_> = events.iter().map(|it| it["event"].as_str().unwrap()).collect();
-    assert_eq!(names, BTreeSet::from(["object-failed", "progress", "run-ended", "run-started"]));
+    let wanted = ["object-failed", "progress", "run-ended", "run-started", "warning"];
+    assert_eq!(names, BTreeSet::from(wanted));
     let names_of = |event: &serde_json::Value| -> Vec<String> {
         event.as_object().unwrap().keys().cloned().collect()
     };

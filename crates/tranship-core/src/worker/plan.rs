@@ -197,9 +197,8 @@ async fn give_up(
     error: &StoreError,
 ) -> Result<Planned, StageError> {
     let now = rows::load::<Header>(&*stage.ledger, &header.id().row_key()).await?;
-    match now.filter(|now| now.status == Status::Planning) {
-        Some(now) => park(stage, now, error.to_string()).await?,
-        None => {}
+    if let Some(now) = now.filter(|now| now.status == Status::Planning) {
+        park(stage, now, error.to_string()).await?;
     }
     Ok(Planned::Overtaken)
 }
