@@ -17,6 +17,7 @@ use aws_sdk_s3::config::{
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Object};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::task::JoinSet;
 use tranship_adapters::stores::s3::http_client;
 
 use crate::case::PART_BYTES;
@@ -25,6 +26,8 @@ use crate::serve::{DESTINATION, SOURCE};
 
 /// Access key and secret of both sides; the stores check no signatures.
 pub(crate) const KEYS: (&str, &str) = ("AKIDEXAMPLE", "secret-of-the-benchmark");
+/// Tasks that share the streams where objects are small.
+const TASKS: usize = 8;
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
 
 /// Both sides.
@@ -50,13 +53,25 @@ pub(crate) async fn run(client: &Client) -> Result<()> {
         }
         return Ok(());
     }
-    stream::iter((0..formula.count).map(|ordinal| {
-        let copying = copy_whole(Arc::clone(&pair), formula.key(ordinal), size);
-        async move { tokio::spawn(copying).await? }
-    }))
-    .buffer_unordered(STREAMS)
-    .try_collect::<()>()
-    .await
+    // As many tasks as threads: one for each object would wake the threads more often than need be.
+    let mut tasks = JoinSet::new();
+    for first in (0..).take(TASKS) {
+        let (pair, formula) = (Arc::clone(&pair), formula.clone());
+        tasks.spawn(async move {
+            stream::iter(
+                (first..formula.count)
+                    .step_by(TASKS)
+                    .map(|ordinal| copy_whole(&pair, formula.key(ordinal), size)),
+            )
+            .buffer_unordered(STREAMS / TASKS)
+            .try_collect::<()>()
+            .await
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    Ok(())
 }
 
 /// The adapter's own HTTP client, and its settings of the SDK.
@@ -76,7 +91,7 @@ fn connect(endpoint: &str, pem: &[u8]) -> Result<S3> {
     Ok(S3::from_conf(config.build()))
 }
 
-async fn copy_whole(pair: Arc<Pair>, key: String, size: u64) -> Result<()> {
+async fn copy_whole(pair: &Pair, key: String, size: u64) -> Result<()> {
     let read = pair.source.get_object().bucket(SOURCE).key(&key).send().await?;
     let body = ByteStream::new(read.body.into_inner());
     let put = pair.destination.put_object().bucket(DESTINATION).key(key);
