@@ -25,9 +25,9 @@ fmt:
 lint:
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 
-# CPU per GB and per object, memory and requests; release build.
+# CPU per GB and per object, memory and requests; release build. ARGS='--case small --runs 3' narrows it.
 bench:
-	$(CARGO) run --locked --release --package tranship-bench
+	$(CARGO) run --locked --release --package tranship-bench -- $(ARGS)
 
 # The second S3 server of the tests, in a Python environment of its own; made anew when its requirements change.
 venv: $(STAMP)

@@ -26,6 +26,8 @@ use tranship_core::worker::{self, Done};
 
 /// How often the driver asks whether the run has ended.
 const CONCLUDE_EVERY: Duration = Duration::from_millis(100);
+/// The first of these pauses; they double, so that a short run is not all waiting.
+const CONCLUDE_FIRST: Duration = Duration::from_millis(5);
 /// Rounds of quiet after which what stopped halfway is started again.
 const QUIET_ROUNDS: u32 = 20;
 /// Sweeps without any progress after which the run is closed as it stands.
@@ -96,14 +98,20 @@ struct Shared {
     hooks: Hooks,
     /// The first error that stops the whole transfer.
     halt: watch::Sender<Option<StageError>>,
-    ended: AtomicBool,
+    ended: watch::Sender<bool>,
     /// Completions at work. One of terabytes takes minutes in which nothing else moves.
     completing: AtomicUsize,
 }
 
 impl Shared {
     fn is_over(&self) -> bool {
-        self.ended.load(Ordering::Relaxed) || self.stage.is_stopping()
+        *self.ended.borrow() || self.stage.is_stopping()
+    }
+
+    /// Waits until the run has ended: then nothing is worth waiting for any more.
+    async fn end(&self) {
+        // The sender is our own, so this fails only by ending.
+        self.ended.subscribe().wait_for(|ended| *ended).await.ok();
     }
 
     fn halt(&self, error: StageError) {
@@ -151,7 +159,7 @@ pub async fn run(
         stage: stage.clone(),
         hooks,
         halt: watch::channel(None).0,
-        ended: AtomicBool::new(false),
+        ended: watch::channel(false).0,
         completing: AtomicUsize::new(0),
     });
     if matches!(begun, finder::Begun::Resumed(_)) {
@@ -167,7 +175,7 @@ pub async fn run(
     // After a run that has ended, too: what one task settled another may have left open.
     patiently(&stage, || recover(&stage)).await?;
     let closed = conclude(&shared, &run).await;
-    shared.ended.store(true, Ordering::Relaxed);
+    shared.ended.send_replace(true);
     while loops.join_next().await.is_some() {}
     let halted = shared.halt.borrow().clone();
     match (closed?, halted) {
@@ -199,7 +207,12 @@ fn spawn_loops(loops: &mut JoinSet<()>, shared: &Arc<Shared>, asked: mpsc::Recei
 
 async fn receive(shared: &Shared, queue: Queue) -> Option<Received> {
     let stage = &shared.stage;
-    match patiently(stage, || async { Ok(stage.queue.receive(queue, 1).await?) }).await {
+    let receive = || async { Ok(stage.queue.receive(queue, 1).await?) };
+    let received = tokio::select! {
+        received = patiently(stage, receive) => received,
+        () = shared.end() => return None,
+    };
+    match received {
         Ok(received) => received.into_iter().next(),
         Err(error) => {
             shared.halt(error);
@@ -243,33 +256,49 @@ async fn run_scan(shared: &Shared, task: &ScanTask) {
 }
 
 async fn task_loop(shared: Arc<Shared>) {
-    let stage = &shared.stage;
-    while !shared.is_over() {
-        let Some(received) = receive(&shared, Queue::Transfer).await else { continue };
-        let done = Box::pin(worker::run(stage, &received)).await;
-        let receipt = &received.receipt;
-        match done {
-            Done::Settled | Done::Unreadable(_) => {
-                acknowledge(&shared, Queue::Transfer, receipt).await;
+    let mut settled: Option<String> = None;
+    while !shared.is_over() || settled.is_some() {
+        // An acknowledgement waits for the disk; meanwhile the next task moves bytes.
+        let acknowledged = async {
+            if let Some(receipt) = settled.take() {
+                acknowledge(&shared, Queue::Transfer, &receipt).await;
             }
-            Done::Again(ms) => {
-                let delay = || async { Ok(stage.queue.delay(Queue::Transfer, receipt, ms).await?) };
-                if let Err(error) = patiently(stage, delay).await {
-                    shared.halt(error);
-                }
-            }
-            Done::Halt(error) => shared.halt(error.into()),
-        }
+        };
+        let (next, ()) = tokio::join!(Box::pin(task(&shared)), acknowledged);
+        settled = next;
     }
+}
+
+/// Takes one task, if there is one, and runs it; gives the receipt if it is to be acknowledged.
+async fn task(shared: &Shared) -> Option<String> {
+    if shared.is_over() {
+        return None;
+    }
+    let stage = &shared.stage;
+    let received = receive(shared, Queue::Transfer).await?;
+    match Box::pin(worker::run(stage, &received)).await {
+        Done::Settled | Done::Unreadable(_) => return Some(received.receipt),
+        Done::Again(ms) => {
+            let receipt = &received.receipt;
+            let delay = || async { Ok(stage.queue.delay(Queue::Transfer, receipt, ms).await?) };
+            if let Err(error) = patiently(stage, delay).await {
+                shared.halt(error);
+            }
+        }
+        Done::Halt(error) => shared.halt(error.into()),
+    }
+    None
 }
 
 async fn completion_loop(shared: Arc<Shared>, asked: Arc<Mutex<mpsc::Receiver<Asked>>>) {
     let stage = &shared.stage;
     while !shared.is_over() {
         let next = async { asked.lock().await.recv().await };
-        let Ok(Some((header, epoch))) = tokio::time::timeout(CONCLUDE_EVERY, next).await else {
-            continue;
+        let next = tokio::select! {
+            next = tokio::time::timeout(CONCLUDE_EVERY, next) => next,
+            () = shared.end() => return,
         };
+        let Ok(Some((header, epoch))) = next else { continue };
         shared.completing.fetch_add(1, Ordering::Relaxed);
         let completed = Box::pin(completer::complete(stage, &header, epoch)).await;
         shared.completing.fetch_sub(1, Ordering::Relaxed);
@@ -295,8 +324,10 @@ async fn conclude(shared: &Shared, run: &Run) -> Result<Option<Run>, StageError>
     let stage = &shared.stage;
     let (mut quiet, mut sweeps) = (0, 0);
     let mut before = moved(stage);
+    let mut pause = CONCLUDE_FIRST;
     while !stage.is_stopping() {
-        tokio::time::sleep(CONCLUDE_EVERY).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(CONCLUDE_EVERY);
         match patiently(stage, || look(shared, run)).await? {
             Look::Ended(run) => return Ok(Some(*run)),
             Look::Busy => continue,

@@ -9,7 +9,8 @@ pub enum Backend {
     #[default]
     Memory,
     /// Bytes are counted and thrown away; the row of the object (size, `ETag`, metadata) stays. With `hash_writes`
-    /// the `ETag` is the MD5 of what came and CRCs are computed, else it is a cheap number without meaning.
+    /// the `ETag` is the MD5 of what came and CRCs are computed, else it is the `Content-MD5` that came
+    /// along, or a cheap number without meaning.
     Synthetic { hash_writes: bool },
 }
 

@@ -99,12 +99,14 @@ impl Api {
         if !unhashed {
             verify(&hashed, expected.content_md5.as_deref(), &given)?;
         }
+        // Bytes that are not hashed are what the client says they are.
+        let believed = || expected.content_md5.as_deref().filter(|_| unhashed).and_then(decode_md5);
         Ok(Received {
             content: match bytes {
                 Some(bytes) => Content::from(bytes),
                 None => Content::Discarded { length: hashed.length },
             },
-            etag: self.store.etag(hashed.md5, 0),
+            etag: self.store.etag(hashed.md5.or_else(believed), 0),
             sums: if unhashed { given } else { hashed.sums },
         })
     }
@@ -313,13 +315,15 @@ fn unreadable(source: s3s::StdError) -> s3s::S3Error {
     s3_error!(IncompleteBody, "The body could not be read: {text}")
 }
 
+fn decode_md5(header: &str) -> Option<[u8; 16]> {
+    STANDARD.decode(header).ok()?.try_into().ok()
+}
+
 fn verify(hashed: &Hashed, content_md5: Option<&str>, given: &Sums) -> S3Result<()> {
     if let Some(header) = content_md5 {
-        let wanted =
-            STANDARD.decode(header).ok().filter(|digest| digest.len() == 16).ok_or_else(|| {
-                s3_error!(InvalidDigest, "The Content-MD5 you specified was invalid")
-            })?;
-        if hashed.md5.is_some_and(|md5| md5.as_slice() != wanted) {
+        let wanted = decode_md5(header)
+            .ok_or_else(|| s3_error!(InvalidDigest, "The Content-MD5 you specified was invalid"))?;
+        if hashed.md5.is_some_and(|md5| md5 != wanted) {
             return Err(s3_error!(
                 BadDigest,
                 "The Content-MD5 you specified did not match what we received"

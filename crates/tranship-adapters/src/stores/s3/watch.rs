@@ -15,7 +15,7 @@ use aws_sdk_s3::primitives::SdkBody;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tranship_core::body::{Body, BodyError};
 
 /// Longest silence of a source in the middle of a body.
@@ -26,19 +26,30 @@ pub(super) const WRITE_STANDSTILL_MAX: Duration = Duration::from_mins(1);
 
 /// The body of an answer, as the core wants it.
 pub(super) fn watch_read(body: SdkBody) -> Body {
-    Box::pin(WatchedRead { body, silence: None })
+    Box::pin(WatchedRead { body, waiting_since: None, alarm: None })
 }
 
 struct WatchedRead {
     body: SdkBody,
-    /// Runs only while somebody waits for bytes.
-    silence: Option<Pin<Box<Sleep>>>,
+    /// Since when somebody has waited for bytes in vain.
+    waiting_since: Option<Instant>,
+    /// Set at the first wait, and moved only when it goes off: a body has thousands of short waits,
+    /// and a timer for each would cost more than the rest of the watch.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl WatchedRead {
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(READ_SILENCE_MAX)));
-        silence.as_mut().poll(cx)
+        let end = *self.waiting_since.get_or_insert_with(Instant::now) + READ_SILENCE_MAX;
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        while alarm.as_mut().poll(cx).is_ready() {
+            if alarm.deadline() >= end {
+                return Poll::Ready(());
+            }
+            // It was set for an earlier wait, which has ended.
+            alarm.as_mut().reset(end);
+        }
+        Poll::Pending
     }
 }
 
@@ -51,7 +62,7 @@ impl HttpBody for WatchedRead {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
-            self.silence = None;
+            self.waiting_since = None;
             return Poll::Ready(frame);
         }
         match self.poll_silence(cx) {
@@ -128,7 +139,7 @@ impl Pulse {
                 return;
             }
             seen = moves;
-            tokio::time::sleep_until(Instant::now() + WRITE_STANDSTILL_MAX).await;
+            sleep_until(Instant::now() + WRITE_STANDSTILL_MAX).await;
         }
     }
 }
@@ -146,6 +157,7 @@ pub(super) async fn drain_empty(mut body: Body) -> Result<(), BodyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::time::sleep;
     use tranship_core::body::full;
 
     struct Silent;
@@ -174,6 +186,44 @@ mod tests {
     fn a_silent_source_ends_in_an_error() {
         paused().block_on(async {
             let mut body = watch_read(SdkBody::from_body_1_x(Silent));
+            let started = Instant::now();
+            let frame = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await;
+            assert!(frame.unwrap().is_err());
+            assert_eq!(started.elapsed().as_secs(), READ_SILENCE_MAX.as_secs());
+        });
+    }
+
+    /// Gives a frame after each of these pauses, then nothing.
+    struct Slow(Vec<Duration>, Option<Pin<Box<Sleep>>>);
+
+    impl HttpBody for Slow {
+        type Data = Bytes;
+        type Error = BodyError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+            if self.1.is_none() {
+                let Some(pause) = self.0.pop() else { return Poll::Pending };
+                self.1 = Some(Box::pin(sleep(pause)));
+            }
+            let pause = self.1.as_mut().unwrap();
+            std::task::ready!(pause.as_mut().poll(cx));
+            self.1 = None;
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))))
+        }
+    }
+
+    #[test]
+    fn a_slow_source_is_left_alone_until_it_is_silent() {
+        paused().block_on(async {
+            let pauses = vec![READ_SILENCE_MAX * 3 / 4; 4];
+            let mut body = watch_read(SdkBody::from_body_1_x(Slow(pauses, None)));
+            for _ in 0..4 {
+                let frame = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await;
+                assert!(frame.unwrap().is_ok());
+            }
             let started = Instant::now();
             let frame = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await;
             assert!(frame.unwrap().is_err());
