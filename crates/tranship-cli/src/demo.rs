@@ -41,7 +41,7 @@ pub async fn demo(options: DemoArgs, reporter: Reporter, stop: Stop) -> Result<E
         source.endpoint(),
         destination.endpoint()
     ));
-    let exit = passes(&source, &destination, &folder, &reporter, &stop).await;
+    let exit = Box::pin(passes(&source, &destination, &folder, &reporter, &stop)).await;
     if options.keep {
         keep(&source, &destination, &folder, &reporter, &stop).await;
     }
@@ -61,7 +61,7 @@ async fn passes(
     reporter: &Reporter,
     stop: &Stop,
 ) -> Result<Exit, Failure> {
-    let first = pass(source, destination, folder, reporter, stop).await?;
+    let first = Box::pin(pass(source, destination, folder, reporter, stop)).await?;
     if first.exit() != Exit::Success {
         return Ok(first.exit());
     }
@@ -70,7 +70,7 @@ async fn passes(
     reporter.note(&format!(
         "Now {changed} objects are written at the source (one keeps its size), {deleted} are deleted, and the same copy runs again …"
     ));
-    let second = pass(source, destination, folder, reporter, stop).await?;
+    let second = Box::pin(pass(source, destination, folder, reporter, stop)).await?;
     if second.exit() != Exit::Success {
         return Ok(second.exit());
     }
