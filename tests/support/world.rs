@@ -19,6 +19,7 @@ use tranship_core::body::full;
 use tranship_core::location::{Location, Transfer};
 use tranship_core::message::{Message, Work};
 use tranship_core::object::{ByteRange, ETag, ObjectKey, PartNumber, UploadId};
+use tranship_core::outcome::Outcome;
 use tranship_core::policy::{DeleteGuard, Overwrite, Policy, ServerSide};
 use tranship_core::ports::{Clock, Ledger as _};
 use tranship_core::progress::Progress;
@@ -608,6 +609,17 @@ impl World {
         let totals = run.totals.clone().unwrap_or_default();
         if run.state != rows::RunState::Complete || !totals.balances() {
             self.complain(format!("the run is {:?}: {totals:?} {notes:?}", run.state));
+        }
+        let never = [
+            (Outcome::Kept, self.nature.overwrite == Overwrite::Always),
+            (Outcome::Deleted, !self.nature.deletes),
+            (Outcome::Filtered, true),
+            (Outcome::Archived, true),
+        ];
+        for (outcome, is_wrong) in never {
+            if is_wrong && totals.account.get(outcome).objects > 0 {
+                self.complain(format!("an object is {}, which none may be here", outcome.name()));
+            }
         }
     }
 
