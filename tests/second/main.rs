@@ -1,13 +1,17 @@
-//! The strict server and the adapter, checked by an S3 server of another hand.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking, in their helpers too")]
+//! The strict server and the adapters, checked by a server of another hand.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking, in their helpers too"
+)]
 
+mod aws;
 mod checksums;
 mod copies;
 mod exchanges;
 mod known;
-
 mod listing;
 mod multipart;
-
 mod reads;
 mod talk;

@@ -10,3 +10,4 @@ pub mod ledger;
 pub mod queue;
 pub mod rig;
 pub mod second;
+pub mod wire;
