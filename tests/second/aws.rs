@@ -2,6 +2,7 @@
 //! answers that the services give too rarely to wait for.
 
 mod ledger;
+mod queue;
 
 use std::sync::Arc;
 
