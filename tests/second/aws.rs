@@ -1,6 +1,7 @@
 //! The adapters of the AWS services, against those services as another hand wrote them, and against
 //! answers that the services give too rarely to wait for.
 
+mod completion;
 mod ledger;
 mod queue;
 

@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod clock;
+pub mod completion;
 pub mod embedded;
 pub mod http;
 pub mod ledgers;
