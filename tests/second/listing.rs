@@ -6,7 +6,7 @@ use aws_sdk_s3::types::EncodingType;
 use crate::talk::Talk;
 
 /// Keys that are easily mangled on their way through a URL, a header or a listing.
-const HOSTILE: [&str; 22] = [
+pub(crate) const HOSTILE: [&str; 22] = [
     "plus+sign",
     "per%cent",
     "%2B",

@@ -13,5 +13,7 @@ mod exchanges;
 mod known;
 mod listing;
 mod multipart;
+mod pipeline;
+mod process;
 mod reads;
 mod talk;

@@ -14,6 +14,7 @@ use aws_sdk_s3::config::{
 };
 use aws_sdk_s3::error::{BoxError, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use futures_util::future::LocalBoxFuture;
 use md5::{Digest, Md5};
 use tranship_adapters::stores::s3::{S3Settings, http_client};
 
@@ -144,46 +145,66 @@ impl Talk {
         (self.client.clone(), bucket)
     }
 
-    /// Notes what the server says to a request; gives what the SDK made of it.
-    pub(crate) async fn say<T, E>(
-        &mut self,
+    /// Notes what the server says to a request; gives what the SDK made of it. The SDK's futures are large,
+    /// so they are boxed before anything else holds them.
+    pub(crate) fn say<'a, T, E>(
+        &'a mut self,
         exchange: &str,
-        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Option<T> {
-        let result = Box::pin(request).await;
-        let mut answer = self.tap.take();
-        match &result {
-            Ok(_) | Err(SdkError::ServiceError(_)) => {}
-            Err(other) => _ = answer.insert("sdk".to_owned(), other.to_string()),
-        }
-        self.said.push((format!("{}: {exchange}", self.topic), answer));
-        result.ok()
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + 'a,
+    ) -> LocalBoxFuture<'a, Option<T>>
+    where
+        T: 'a,
+        E: 'a,
+    {
+        let request = Box::pin(request);
+        let exchange = format!("{}: {exchange}", self.topic);
+        Box::pin(async move {
+            let result = request.await;
+            let mut answer = self.tap.take();
+            match &result {
+                Ok(_) | Err(SdkError::ServiceError(_)) => {}
+                Err(other) => _ = answer.insert("sdk".to_owned(), other.to_string()),
+            }
+            self.said.push((exchange, answer));
+            result.ok()
+        })
     }
 
     /// The same for what the rest of a topic depends on.
-    pub(crate) async fn must<T, E>(
-        &mut self,
+    pub(crate) fn must<'a, T, E>(
+        &'a mut self,
         exchange: &str,
-        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> T {
-        let output = self.say(exchange, request).await;
-        output.unwrap_or_else(|| panic!("{:?}", self.said.last()))
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + 'a,
+    ) -> LocalBoxFuture<'a, T>
+    where
+        T: 'a,
+        E: 'a,
+    {
+        let request = Box::pin(request);
+        let exchange = exchange.to_owned();
+        Box::pin(async move {
+            let output = self.say(&exchange, request).await;
+            output.unwrap_or_else(|| panic!("{:?}", self.said.last()))
+        })
     }
 
     /// The same for an answer with a body, which is read to its end.
-    pub(crate) async fn read<E>(
-        &mut self,
+    pub(crate) fn read<'a, E: 'a>(
+        &'a mut self,
         exchange: &str,
-        request: impl Future<Output = Result<GetObjectOutput, SdkError<E, HttpResponse>>>,
-    ) {
-        if let Some(output) = self.say(exchange, request).await {
+        request: impl Future<Output = Result<GetObjectOutput, SdkError<E, HttpResponse>>> + 'a,
+    ) -> LocalBoxFuture<'a, ()> {
+        let request = Box::pin(request);
+        let exchange = exchange.to_owned();
+        Box::pin(async move {
+            let Some(output) = self.say(&exchange, request).await else { return };
             let body = match output.body.collect().await {
                 Ok(body) => brief(&body.into_bytes()),
                 Err(error) => error.to_string(),
             };
             let (_, answer) = self.said.last_mut().unwrap();
             answer.insert("body".to_owned(), body);
-        }
+        })
     }
 }
 

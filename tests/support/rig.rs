@@ -136,25 +136,7 @@ impl Rig {
         parts: Parts,
         stop_after: Option<Duration>,
     ) -> Result<Report, EngineError> {
-        let engine = Engine::assemble(parts, Arc::new(Progress::default())).await?;
-        let stopping = engine.stopping();
-        let stopper = stop_after.map(|after| {
-            tokio::spawn(async move {
-                tokio::time::sleep(after).await;
-                stopping.store(true, Ordering::Relaxed);
-            })
-        });
-        let mut failures = Vec::new();
-        let (ended, _) = engine.run(None, |note| failures.push(note.clone())).await?;
-        if let Some(stopper) = stopper {
-            stopper.abort();
-        }
-        let (run, how) = match ended {
-            Ended::Closed(run) => (run, How::Closed),
-            Ended::Interrupted(run) => (run, How::Interrupted),
-            Ended::Halted(run, error) => (run, How::Halted(error.to_string())),
-        };
-        Ok(Report { run, failures, how })
+        run(parts, stop_after).await
     }
 
     /// Fails unless the destination has exactly the source's keys and bytes, and no upload is open.
@@ -174,6 +156,29 @@ impl Rig {
         }
         assert_eq!(self.there().open_uploads(DESTINATION), []);
     }
+}
+
+/// Runs what these parts make, with any servers on either side.
+pub async fn run(parts: Parts, stop_after: Option<Duration>) -> Result<Report, EngineError> {
+    let engine = Engine::assemble(parts, Arc::new(Progress::default())).await?;
+    let stopping = engine.stopping();
+    let stopper = stop_after.map(|after| {
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            stopping.store(true, Ordering::Relaxed);
+        })
+    });
+    let mut failures = Vec::new();
+    let (ended, _) = engine.run(None, |note| failures.push(note.clone())).await?;
+    if let Some(stopper) = stopper {
+        stopper.abort();
+    }
+    let (run, how) = match ended {
+        Ended::Closed(run) => (run, How::Closed),
+        Ended::Interrupted(run) => (run, How::Interrupted),
+        Ended::Halted(run, error) => (run, How::Halted(error.to_string())),
+    };
+    Ok(Report { run, failures, how })
 }
 
 /// The settings of an adapter for one of the servers.

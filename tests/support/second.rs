@@ -52,11 +52,9 @@ impl Second {
             }
             second.port != 0
         });
-        match started.await {
-            Ok(true) => second,
-            Ok(false) => panic!("the second server ended: {}", second.complaints()),
-            Err(late) => panic!("no second server ({late}): {}", second.complaints()),
-        }
+        let answers = started.await.unwrap_or(false);
+        assert!(answers, "the second server does not answer: {}", second.complaints());
+        second
     }
 
     pub fn endpoint(&self) -> String {
@@ -68,6 +66,15 @@ impl Second {
         self.child.id()
     }
 
+    /// Closes the pipe that tells it that the test is alive.
+    pub fn hang_up(&mut self) {
+        self.child.stdin.take();
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     fn complaints(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default()
     }
@@ -76,7 +83,7 @@ impl Second {
 impl Drop for Second {
     fn drop(&mut self) {
         // A group can only be ended by a system call or by a shell, and system calls need `unsafe`.
-        let end = format!("kill -KILL -- -{}", self.group());
+        let end = format!("kill -s KILL -- -{}", self.group());
         let ended = Command::new("sh").args(["-c", &end]).stderr(Stdio::null()).status();
         if !ended.is_ok_and(|status| status.success()) {
             self.child.kill().ok();

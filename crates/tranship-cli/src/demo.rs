@@ -12,7 +12,7 @@ use tranship_server::{Server, ServerError, ServerOptions};
 
 use crate::args::DemoArgs;
 use crate::display::{Reporter, Summary, count_text, size_text};
-use crate::embedded::{self, Names, objects};
+use crate::embedded::{self, Files, Names, objects};
 use crate::engine::Parts;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Stop;
@@ -129,7 +129,8 @@ async fn pass(
         lines: None,
     };
     let manifest = folder.join("candidates.jsonl");
-    let summary = embedded::run(parts, &names, reporter, stop, None, Some(&manifest)).await?;
+    let files = Files { manifest: Some(&manifest), ..Files::default() };
+    let summary = embedded::run(parts, &names, reporter, stop, files).await?;
     reporter.run_ended(&summary);
     Ok(summary)
 }

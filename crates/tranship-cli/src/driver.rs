@@ -69,6 +69,14 @@ pub enum Ended {
     Halted(Run, StoreError),
 }
 
+impl Ended {
+    pub fn run(&self) -> &Run {
+        match self {
+            Self::Closed(run) | Self::Interrupted(run) | Self::Halted(run, _) => run,
+        }
+    }
+}
+
 /// What a run is given besides its stage.
 #[derive(Debug)]
 pub struct Hooks {
@@ -125,6 +133,14 @@ pub async fn run(
         ended: AtomicBool::new(false),
         completing: AtomicUsize::new(0),
     });
+    if resumed {
+        // Before anything moves: the display goes on where the earlier process left it.
+        let (totals, _) = finder::totals(&stage, run.generation).await?;
+        stage.progress.listed(totals.listed.objects, totals.listed.bytes);
+        for (outcome, count) in totals.account.iter() {
+            stage.progress.settled(outcome, count.objects, count.bytes);
+        }
+    }
     let mut loops = JoinSet::new();
     spawn_loops(&mut loops, &shared, asked);
     if resumed {
@@ -187,7 +203,7 @@ async fn run_scan(shared: &Shared, task: &ScanTask) {
     let mut failures = 0;
     while !shared.is_over() {
         match Box::pin(finder::run_scan(stage, task, shared.hooks.lines.as_ref())).await {
-            Ok(()) => return,
+            Ok(_) => return,
             Err(error) => {
                 failures += 1;
                 let passes = error.disposition() == Disposition::Retry;

@@ -53,9 +53,28 @@ pub struct Parts {
     pub lines: Option<Arc<dyn KeyLines>>,
 }
 
+/// A side of the transfer, as the options call it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Source,
+    Destination,
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Destination => "destination",
+        })
+    }
+}
+
 /// Why there is no run.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// Found before the run began: nothing was written.
+    #[error("the {0} cannot be used: {1}")]
+    Side(Side, StoreError),
     #[error(transparent)]
     Ledger(#[from] OpenError),
     #[error(transparent)]
@@ -96,14 +115,15 @@ impl Engine {
         if parts.server_side_if_possible && parts.source.endpoint == parts.destination.endpoint {
             let bucket = parts.source.bucket.clone();
             let through =
-                S3Store::connect(S3Settings { bucket, ..parts.destination.clone() }).await?;
+                connect(Side::Destination, S3Settings { bucket, ..parts.destination.clone() })
+                    .await?;
             if can_read(&through, &parts.transfer.source.prefix).await {
                 policy.server_side = ServerSide::Always;
             }
         }
-        let source: Arc<dyn ObjectStore> = Arc::new(S3Store::connect(parts.source).await?);
+        let source: Arc<dyn ObjectStore> = Arc::new(connect(Side::Source, parts.source).await?);
         let destination: Arc<dyn ObjectStore> =
-            Arc::new(S3Store::connect(parts.destination).await?);
+            Arc::new(connect(Side::Destination, parts.destination).await?);
         let (here, there) = preflight(&parts.transfer, &*source, &*destination).await?;
         let advice = advice(&parts.transfer, &here, &there);
         if policy.delete.is_some() && !there.versioned && !parts.delete_unversioned {
@@ -190,9 +210,8 @@ impl Engine {
         let Self { stage, asked, fingerprint, lines, listing_done, file: _file, advice: _ } = self;
         let hooks = Hooks { lines, listing_done, manifest: manifest.map(Path::to_owned) };
         let ended = driver::run(stage.clone(), asked, &fingerprint, range, hooks).await?;
-        let generation = match &ended {
-            Ended::Closed(run) | Ended::Interrupted(run) | Ended::Halted(run, _) => run.generation,
-        };
+        let ended = with_totals(&stage, ended).await?;
+        let generation = ended.run().generation;
         finder::notes(&stage, List::Failures, generation, |note| {
             each_failure(note);
             Ok(())
@@ -206,6 +225,19 @@ impl Engine {
         .await?;
         Ok((ended, candidates))
     }
+}
+
+async fn connect(side: Side, settings: S3Settings) -> Result<S3Store, EngineError> {
+    S3Store::connect(settings).await.map_err(|error| EngineError::Side(side, error))
+}
+
+/// A run that is still open has no totals of its own yet; a person wants to see how far it came.
+async fn with_totals(stage: &Stage, mut ended: Ended) -> Result<Ended, StageError> {
+    if let Ended::Interrupted(run) | Ended::Halted(run, _) = &mut ended {
+        let (totals, _) = finder::totals(stage, run.generation).await?;
+        run.totals = Some(totals);
+    }
+    Ok(ended)
 }
 
 /// Whether a store's credentials can read an object under a prefix of its bucket.
@@ -247,11 +279,14 @@ async fn preflight(
         ..ListRequest::default()
     };
     let here = first(&transfer.source.prefix);
-    let listed = patiently(|| source.list(&here)).await?;
+    let at = |side| move |error| EngineError::Side(side, error);
+    let listed = patiently(|| source.list(&here)).await.map_err(at(Side::Source))?;
     let there = first(&transfer.destination.prefix);
-    patiently(|| destination.list(&there)).await?;
-    may_read(source, &listed).await?;
-    Ok((facts(source).await?, facts(destination).await?))
+    patiently(|| destination.list(&there)).await.map_err(at(Side::Destination))?;
+    may_read(source, &listed).await.map_err(at(Side::Source))?;
+    let here = facts(source).await.map_err(at(Side::Source))?;
+    let there = facts(destination).await.map_err(at(Side::Destination))?;
+    Ok((here, there))
 }
 
 /// Whether any of the first objects can be read: one alone may have an owner of its own.
@@ -267,14 +302,14 @@ async fn may_read(source: &dyn ObjectStore, listed: &ListPage) -> Result<(), Sto
     denied.map_or(Ok(()), Err)
 }
 
-async fn facts(store: &dyn ObjectStore) -> Result<BucketFacts, EngineError> {
+async fn facts(store: &dyn ObjectStore) -> Result<BucketFacts, StoreError> {
     match patiently(|| store.bucket()).await {
         Ok(facts) => Ok(facts),
         // Listing works; a policy that hides the bucket's own settings is common, and no reason to stop.
         Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::Unsupported) => {
             Ok(BucketFacts::default())
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 

@@ -86,6 +86,17 @@ pub struct Run {
     pub fingerprint: String,
     /// What of the run is over, once it is.
     pub totals: Option<Totals>,
+    /// What the sweep saw last, and when it saw it first.
+    #[serde(default)]
+    pub progress: Option<RunProgress>,
+}
+
+/// How far a run was when somebody looked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunProgress {
+    pub listed: Count,
+    pub unsettled: Count,
+    pub since: Millis,
 }
 
 impl Run {

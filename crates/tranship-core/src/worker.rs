@@ -201,6 +201,13 @@ async fn work<'a>(
 
 async fn one(stage: &Stage, entry: &Entry, account: AccountRef) -> Result<Settled, StageError> {
     match entry.action {
+        // An event may be old: the key is there again, and its copy is to be as it is now.
+        Action::Delete
+            if entry.destination.is_none() && !source_is_gone(stage, &entry.key).await? =>
+        {
+            let look = Entry { action: Action::Look, ..entry.clone() };
+            Box::pin(small::make_equal(stage, &look, account)).await
+        }
         Action::Delete => {
             let outcome = delete::delete(stage, entry).await?;
             Ok(Settled::Now(outcome, Losses::new()))

@@ -35,7 +35,7 @@ use tranship_core::store::{
 };
 
 pub use self::settings::{S3Settings, Sse, StaticCredentials};
-pub use crate::http::http_client;
+pub use crate::http::{check_ca_bundle, http_client};
 
 /// For calls without bodies, and for the headers of those that answer with one.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
@@ -125,7 +125,11 @@ impl S3Store {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let (kind, message) = errors::explain(call.operation, self.place(), error);
+        let (kind, mut message) = errors::explain(call.operation, self.place(), error);
+        if let (ErrorKind::Denied, Some(profile)) = (kind, &self.settings.profile) {
+            message.push_str("; the profile is ");
+            message.push_str(&escape(profile));
+        }
         self.error(call, kind, message)
     }
 

@@ -34,15 +34,32 @@ pub trait KeyLines: Send + Sync + std::fmt::Debug {
     fn read(&self, from: u64, limit: usize) -> Result<(Vec<ObjectKey>, u64), String>;
 }
 
-/// Runs a scan until its range is listed, or the process is to end; the message may then be deleted.
+/// How a scan ended, for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScanEnd {
+    /// Its range is listed, or somebody else lists it: the message has done its work.
+    Done,
+    /// The process is to end. What was listed is closed, and the rest is still to be listed.
+    Left,
+}
+
+impl ScanEnd {
+    fn of(stage: &Stage, scan: &Scan) -> Self {
+        if !scan.closed && stage.is_stopping() { Self::Left } else { Self::Done }
+    }
+}
+
+/// Runs a scan until its range is listed, or the process is to end.
 pub async fn run(
     stage: &Stage,
     task: &ScanTask,
     lines: Option<&Arc<dyn KeyLines>>,
-) -> Result<(), StageError> {
-    let Some(mut scan) = start(stage, task).await? else { return Ok(()) };
+) -> Result<ScanEnd, StageError> {
+    let Some(mut scan) = start(stage, task).await? else { return Ok(ScanEnd::Done) };
     match scan.range.clone() {
-        ScanRange::Keys { .. } => Box::pin(Lister::new(stage, &scan).run(scan, task.hops)).await,
+        ScanRange::Keys { .. } => {
+            return Box::pin(Lister::new(stage, &scan).run(scan, task.hops)).await;
+        }
         ScanRange::File { .. } => {
             let Some(lines) = lines else {
                 let text = "the run was begun with a file of keys; name it again with --keys-from";
@@ -53,7 +70,6 @@ pub async fn run(
                     break;
                 }
             }
-            Ok(())
         }
         ScanRange::Candidates { .. } => {
             while !scan.closed && !stage.is_stopping() {
@@ -61,9 +77,9 @@ pub async fn run(
                     break;
                 }
             }
-            Ok(())
         }
     }
+    Ok(ScanEnd::of(stage, &scan))
 }
 
 /// Takes the scan up under a new attempt; `None` if there is nothing to do.
@@ -162,7 +178,7 @@ async fn make_room(stage: &Stage) -> Result<(), LedgerError> {
 }
 
 /// Packs entries into tasks, by number, bytes and message size; a large object has its own.
-fn pack(stage: &Stage, entries: Vec<Entry>) -> Vec<Vec<Entry>> {
+pub(super) fn pack(stage: &Stage, entries: Vec<Entry>) -> Vec<Vec<Entry>> {
     let limits = &stage.policy.limits;
     let mut tasks: Vec<Vec<Entry>> = Vec::new();
     let mut open: Vec<Entry> = Vec::new();
@@ -306,7 +322,7 @@ impl<'a> Lister<'a> {
         }
     }
 
-    async fn run(mut self, mut scan: Scan, hops: u32) -> Result<(), StageError> {
+    async fn run(mut self, mut scan: Scan, hops: u32) -> Result<ScanEnd, StageError> {
         let mut since_split = 0;
         while !scan.closed && !self.stage.is_stopping() {
             let mut window = Window::default();
@@ -314,13 +330,13 @@ impl<'a> Lister<'a> {
             scan.cursor = cursor.or(scan.cursor.take());
             scan.closed = ended;
             if !close_window(self.stage, &mut scan, window).await? {
-                return Ok(());
+                return Ok(ScanEnd::Done);
             }
             since_split += 1;
             if !scan.closed && since_split >= WINDOWS_BEFORE_SPLIT {
                 since_split = 0;
                 if !Box::pin(split(self.stage, &mut scan, hops)).await? {
-                    return Ok(());
+                    return Ok(ScanEnd::Done);
                 }
                 if let ScanRange::Keys { through: Some(through) } = &scan.range {
                     self.source.end_at(through);
@@ -328,7 +344,7 @@ impl<'a> Lister<'a> {
                 }
             }
         }
-        Ok(())
+        Ok(ScanEnd::of(self.stage, &scan))
     }
 
     /// Merges until the window is large enough; gives the last key, and whether the range ended.
@@ -456,7 +472,7 @@ async fn split(stage: &Stage, scan: &mut Scan, hops: u32) -> Result<bool, StageE
     if !rows::store_both(&*stage.ledger, scan, &child).await? {
         return Ok(false);
     }
-    super::send_scan(stage, scan.generation, id, hops + 1).await?;
+    super::pass_on(stage, &ScanTask { generation: scan.generation, scan: id, hops }).await?;
     Ok(true)
 }
 

@@ -1,7 +1,7 @@
 //! Deletes a key that only the destination has, if that is still so, immediately before and after.
 
 use super::plan::abort_all;
-use super::source_is_gone;
+use super::{head_if_there, source_is_gone};
 use crate::error::{ErrorKind, StageError};
 use crate::message::{Action, Entry};
 use crate::object::UploadId;
@@ -12,17 +12,25 @@ use crate::store::Condition;
 
 /// Deletes on the condition that the listing's object still lies there.
 pub(super) async fn delete(stage: &Stage, entry: &Entry) -> Result<Outcome, StageError> {
-    let Some(Condition::Is(etag)) = &entry.destination else { return Ok(Outcome::Extra) };
+    let key = stage.destination_key(&entry.key)?;
+    let etag = match &entry.destination {
+        Some(Condition::Is(etag)) => etag.clone(),
+        Some(Condition::Absent) => return Ok(Outcome::Extra),
+        // An event names a key and no more: what lies there now is what may be deleted.
+        None => match head_if_there(stage, &*stage.destination, &key).await? {
+            Some(there) => there.identity.etag,
+            None => return Ok(Outcome::Vanished),
+        },
+    };
     if !source_is_gone(stage, &entry.key).await? {
         return Ok(Outcome::Extra);
     }
     if stage.policy.dry_run {
         return Ok(Outcome::Deleted);
     }
-    let key = stage.destination_key(&entry.key)?;
     let uploads = fence(stage, &HeaderId::of(&key)).await?;
     abort_all(stage, &key, &uploads).await?;
-    let condition = stage.policy.fenced.then_some(etag);
+    let condition = stage.policy.fenced.then_some(&etag);
     match stage.retried(|| stage.destination.delete(&key, condition)).await {
         Ok(()) => {
             bring_back(stage, entry).await?;
