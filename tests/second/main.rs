@@ -1,4 +1,4 @@
-//! The strict server and the adapter, checked by an S3 server of another hand.
+//! The strict server and the adapters, checked by a server of another hand.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -6,6 +6,7 @@
     reason = "tests fail by panicking, in their helpers too"
 )]
 
+mod aws;
 mod checksums;
 mod copies;
 mod exchanges;

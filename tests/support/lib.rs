@@ -13,4 +13,5 @@ pub mod queue;
 pub mod rig;
 pub mod second;
 pub mod store;
+pub mod wire;
 pub mod world;

@@ -1,4 +1,4 @@
-"""Serves S3 by another hand than ours, on a free port of loopback, for as long as standard input is open.
+"""Serves AWS services by another hand than ours, on a free port of loopback, for as long as standard input is open.
 
 The socket is bound here and handed over, so no other process can take the port in between. The first line
 of standard output is the port. The end of standard input means that the test is gone, however it ended;

@@ -1,8 +1,9 @@
-//! A second S3 server, of another hand: a child process, for as long as the value lives.
+//! A second server, of another hand: a child process, for as long as the value lives.
 //!
-//! The strict server and the adapter were written by the same people from the same reading of the
-//! manual. What this server says is evidence that does not come from us. It listens on loopback only,
-//! serves S3 only, keeps everything in a temporary folder, and sees nothing of the user's settings.
+//! The strict server and the adapters were written by the same people from the same reading of the
+//! manuals. What this server says is evidence that does not come from us. It listens on loopback only,
+//! serves the services that it is told, keeps everything in a temporary folder, and sees nothing of
+//! the user's settings.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -27,10 +28,16 @@ pub struct Second {
 }
 
 impl Second {
+    /// Serves S3.
     pub async fn start() -> Self {
+        Self::serving("s3").await
+    }
+
+    /// Serves these services, by the names that it knows them by, with commas between them.
+    pub async fn serving(services: &str) -> Self {
         let python = python();
         let folder = tempfile::tempdir().unwrap();
-        let mut child = spawn(&python, folder.path());
+        let mut child = spawn(&python, folder.path(), services);
         let stdout = ChildStdout::from_std(child.stdout.take().unwrap()).unwrap();
         let mut second = Self { child, port: 0, folder };
         let started = tokio::time::timeout(START_MAX, async {
@@ -46,7 +53,7 @@ impl Second {
             second.port != 0
         });
         let answers = started.await.unwrap_or(false);
-        assert!(answers, "the second S3 server does not answer: {}", second.complaints());
+        assert!(answers, "the second server does not answer: {}", second.complaints());
         second
     }
 
@@ -99,7 +106,7 @@ fn python() -> PathBuf {
     venv.join("bin/python")
 }
 
-fn spawn(python: &Path, folder: &Path) -> Child {
+fn spawn(python: &Path, folder: &Path, services: &str) -> Child {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("support/second.py");
     let errors = std::fs::File::create(folder.join("stderr")).unwrap();
     let mut command = Command::new(python);
@@ -108,7 +115,7 @@ fn spawn(python: &Path, folder: &Path) -> Child {
         .current_dir(folder)
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
-        .env("SERVICES", "s3")
+        .env("SERVICES", services)
         // These would listen on ports of their own.
         .env("IOT_MTLS_ENABLED", "0")
         .env("SFTP_ENABLED", "0")

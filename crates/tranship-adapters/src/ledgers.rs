@@ -1,5 +1,6 @@
-//! The ledger port's adapters: the embedded file, and memory.
+//! The ledger port's adapters: DynamoDB, the embedded file, and memory.
 
+pub mod dynamodb;
 pub mod embedded;
 pub mod memory;
 

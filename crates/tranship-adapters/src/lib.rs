@@ -1,7 +1,10 @@
 //! adapters
 
+pub mod aws;
 pub mod clock;
+pub mod completion;
 pub mod embedded;
+pub mod http;
 pub mod ledgers;
 pub mod queues;
 pub mod stores;

@@ -1,10 +1,12 @@
-//! The task queue port's adapters: the embedded file, and memory.
+//! The task queue port's adapters: SQS, the embedded file, and memory.
 //!
-//! Both keep what is in flight in memory alone: it is about receivers that live in this process.
+//! The latter two keep what is in flight in memory alone: it is about receivers that live in this
+//! process.
 
 pub mod embedded;
 pub(crate) mod flights;
 pub mod memory;
+pub mod sqs;
 
 use std::sync::Arc;
 

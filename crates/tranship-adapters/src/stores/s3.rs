@@ -8,7 +8,6 @@ mod answer;
 mod config;
 mod encode;
 mod errors;
-mod http;
 mod list;
 mod metadata;
 mod read;
@@ -36,8 +35,8 @@ use tranship_core::store::{
     PartPage, Pin, Put, Read, Write, Written,
 };
 
-pub use self::http::{check_ca_bundle, http_client};
 pub use self::settings::{S3Settings, Sse, StaticCredentials};
+pub use crate::http::{check_ca_bundle, http_client};
 
 /// For calls without bodies, and for the headers of those that answer with one.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);

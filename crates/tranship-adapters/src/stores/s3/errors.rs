@@ -12,6 +12,8 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use tranship_core::error::ErrorKind;
 use tranship_core::object::escape;
 
+use crate::aws::{causes, chain};
+
 /// What a store answered to a call that failed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Failure<'a> {
@@ -230,26 +232,6 @@ where
 fn region_in(body: &[u8]) -> Option<&str> {
     let (_, rest) = std::str::from_utf8(body).ok()?.split_once("<Region>")?;
     Some(rest.split_once("</Region>")?.0)
-}
-
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| (*error).source())
-}
-
-/// An error and its causes in one line; a cause that its effect already spells out is left out.
-fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut out = String::new();
-    for cause in chain(error) {
-        let text = escape(&cause.to_string());
-        if out.contains(&text) {
-            continue;
-        }
-        if !out.is_empty() {
-            out.push_str(": ");
-        }
-        out.push_str(&text);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -1,0 +1,89 @@
+//! Starts the completion of an upload as an execution of the state machine.
+//!
+//! The execution's name follows from what is to be completed, so that a Standard state machine
+//! starts each attempt once; an Express one may start it twice, which the completer's lease allows.
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_sfn::Client;
+use aws_sdk_sfn::operation::start_execution::StartExecutionError;
+use serde::{Deserialize, Serialize};
+use tranship_core::error::LedgerError;
+use tranship_core::ports::Completer;
+use tranship_core::rows::HeaderId;
+
+use crate::aws::{Repeat, unavailable};
+
+/// Digits of the header's hash in an execution's name, which may have 80 characters in all.
+const NAME_DIGITS: usize = 40;
+
+/// What an execution is given, and hands to the completer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    pub header: HeaderId,
+    pub epoch: u64,
+    pub attempt: u32,
+}
+
+impl Completion {
+    /// The execution's name: one per attempt.
+    pub fn name(&self) -> String {
+        let header = self.header.0.get(..NAME_DIGITS).unwrap_or(&self.header.0);
+        format!("{header}-{}-{}", self.epoch, self.attempt)
+    }
+}
+
+/// The state machine of a transfer.
+#[derive(Debug, Clone)]
+pub struct StepFunctionsCompleter {
+    client: Client,
+    state_machine_arn: String,
+}
+
+impl StepFunctionsCompleter {
+    /// Sends no request yet.
+    pub fn new(config: &SdkConfig, state_machine_arn: impl Into<String>) -> Self {
+        let config = aws_sdk_sfn::config::Builder::from(config)
+            // There are too many open executions: some will have ended in a moment.
+            .retry_classifier(Repeat::<StartExecutionError>::when(|error| {
+                matches!(error, StartExecutionError::ExecutionLimitExceeded(_))
+            }))
+            .build();
+        let client = Client::from_conf(config);
+        Self { client, state_machine_arn: state_machine_arn.into() }
+    }
+}
+
+#[async_trait]
+impl Completer for StepFunctionsCompleter {
+    async fn start(&self, header: &HeaderId, epoch: u64, attempt: u32) -> Result<(), LedgerError> {
+        let completion = Completion { header: header.clone(), epoch, attempt };
+        let input = serde_json::to_string(&completion)
+            .map_err(|error| LedgerError::Unreadable(error.to_string()))?;
+        let start = self.client.start_execution().state_machine_arn(&self.state_machine_arn);
+        match start.name(completion.name()).input(input).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let known = error.as_service_error();
+                if known.is_some_and(StartExecutionError::is_execution_already_exists) {
+                    return Ok(());
+                }
+                Err(unavailable(&format!("StartExecution of {}", self.state_machine_arn), &error))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_short_enough_and_says_which_attempt() {
+        let header = HeaderId("0123456789abcdef".repeat(4));
+        let longest = Completion { header: header.clone(), epoch: u64::MAX, attempt: u32::MAX };
+        assert!(longest.name().len() <= 80, "{}", longest.name());
+        let name = Completion { header, epoch: 7, attempt: 3 }.name();
+        assert_eq!(name, "0123456789abcdef0123456789abcdef01234567-7-3");
+    }
+}
