@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tranship_core::loss::Loss;
 use tranship_core::outcome::Outcome;
 use tranship_core::policy::{Compare, DeleteGuard, Overwrite, Policy};
 use tranship_core::rows::RunState;
@@ -130,14 +131,49 @@ async fn equal_objects_cost_no_request_of_their_own() {
     }
     rig.copy(Policy::default()).await.expect(&[("copied", 50)]);
     assert_eq!(rig.source.requests().count("GetObject"), 50);
-    assert_eq!(rig.source.requests().count("HeadObject"), 0, "a GET says it all");
+    // One asks, before the run begins, whether the source may be read at all.
+    assert_eq!(rig.source.requests().count("HeadObject"), 1, "a GET says it all");
     assert_eq!(rig.destination.requests().count("PutObject"), 50);
     rig.source.requests().clear();
     rig.destination.requests().clear();
     rig.copy(Policy::default()).await.expect(&[("equal", 50)]);
-    for server in [&rig.source, &rig.destination] {
-        assert_eq!(server.requests().count("HeadObject") + server.requests().count("GetObject"), 0);
+    for (server, asks) in [(&rig.source, 1), (&rig.destination, 0)] {
+        let requests = server.requests();
+        assert_eq!(requests.count("HeadObject") + requests.count("GetObject"), asks);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_object_fails_alone_and_a_denied_source_stops_the_transfer() {
+    let denied = Fault::Refuse { status: 403, code: "AccessDenied" };
+    let rig = Rig::new().await;
+    for n in 0..40 {
+        rig.put(&format!("{n:02}"), noise(n, 100));
+    }
+    rig.put("large", noise(99, 12 * MIB));
+    for key in ["00", "07", "large"] {
+        for operation in ["GetObject", "HeadObject"] {
+            let matcher = Matcher::on(operation).key(key);
+            rig.source.faults().add(Rule::new(matcher, denied.clone()));
+        }
+    }
+    let report = rig.copy(in_parts()).await;
+    report.expect(&[("copied", 38), ("failed", 3)]);
+    // The answer to a HEAD has no body that could name the code.
+    let denied_so = |reason: &str| reason.contains("AccessDenied") || reason.contains("403");
+    assert!(report.failures.iter().all(|note| denied_so(note.reason.as_ref().unwrap())));
+    // What all objects have in common stops the run, and what was not copied is not called failed.
+    rig.source.faults().add(Rule::new(Matcher::on("GetObject"), denied.clone()));
+    for n in 0..40 {
+        rig.put(&format!("{n:02}"), noise(n + 100, 100));
+    }
+    let report = rig.copy(in_parts()).await;
+    let halted = matches!(&report.how, How::Halted(reason) if denied_so(reason));
+    assert!(halted, "{report:?}");
+    assert!(report.failures.is_empty(), "{report:?}");
+    rig.source.faults().add(Rule::new(Matcher::on("HeadObject"), denied));
+    let refused = rig.run(rig.parts(in_parts()), None).await.unwrap_err();
+    assert!(denied_so(&refused.to_string()), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,6 +227,7 @@ async fn a_listing_error_is_never_empty() {
         rig.source.faults().add(Rule::new(Matcher::on("ListObjectsV2"), fault.clone()).skip(1));
         let policy = Policy {
             delete: Some(DeleteGuard { objects_max: 9, percent_max: 100 }),
+            failures_max: 2,
             ..Policy::default()
         };
         let parts = tranship_cli::engine::Parts { delete_unversioned: true, ..rig.parts(policy) };
@@ -425,4 +462,116 @@ async fn a_flat_prefix_lists_in_parallel_and_whole() {
     rig.copy(policy.clone()).await.expect(&[("copied", 9_000)]);
     rig.copy(policy).await.expect(&[("equal", 9_000)]);
     rig.expect_equal();
+}
+
+/// The two sides' pages end at different keys, so that every split finds keys read ahead.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_split_counts_no_key_twice() {
+    let rig = Rig::new().await;
+    for n in 0..4_000 {
+        rig.put(&format!("{n:05}"), "");
+        if n % 3 == 0 {
+            rig.there().put(DESTINATION, &format!("{n:05}"), "");
+        }
+        if n % 2 == 0 {
+            rig.there().put(DESTINATION, &format!("{n:05}-extra"), "");
+        }
+    }
+    let mut policy = Policy { dry_run: true, ..Policy::default() };
+    policy.limits.window_keys = 300;
+    let parts = tranship_cli::engine::Parts { ledger: None, ..rig.parts(policy) };
+    let report = rig.run(parts, None).await.unwrap();
+    report.expect(&[("equal", 1_334), ("copied", 2_666), ("extra", 2_000)]);
+}
+
+/// A key may be longer at the source than the destination's prefix leaves room for, and back.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_too_long_for_the_other_side_are_named() {
+    let mut rig = Rig::new().await;
+    rig.prefixes = ("in/".to_owned(), "a/longer/prefix/".to_owned());
+    let long = "k".repeat(1_015);
+    rig.put(&format!("in/{long}"), "x");
+    rig.put("in/z", "x");
+    let report = rig.copy(Policy::default()).await;
+    report.expect(&[("copied", 1), ("failed", 1)]);
+    assert!(report.failures[0].reason.as_ref().unwrap().contains("1,024"), "{report:?}");
+    let mut rig = Rig::new().await;
+    rig.prefixes = ("a/longer/prefix/".to_owned(), "in/".to_owned());
+    rig.there().put(DESTINATION, &format!("in/{long}"), "x");
+    rig.here().put(SOURCE, "a/longer/prefix/z", "x");
+    rig.copy(Policy::default()).await.expect(&[("copied", 1), ("extra", 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_never_passes_fails_its_object_and_leaves_nothing() {
+    for (matcher, fault) in [
+        (Matcher::on("GetObject").key("large"), Fault::Status5xxBefore),
+        (Matcher::on("UploadPart").part(2), Fault::Status5xxBefore),
+        (Matcher::on("UploadPart"), Fault::Refuse { status: 400, code: "InvalidRequest" }),
+        (
+            Matcher::on("CompleteMultipartUpload"),
+            Fault::Refuse { status: 400, code: "EntityTooSmall" },
+        ),
+    ] {
+        let rig = Rig::new().await;
+        rig.put("large", noise(1, 12 * MIB));
+        rig.put("small", "x");
+        for server in [&rig.source, &rig.destination] {
+            server.faults().add(Rule::new(matcher.clone(), fault.clone()));
+        }
+        let policy = Policy { failures_max: 2, ..in_parts() };
+        let report = rig.copy(policy.clone()).await;
+        report.expect(&[("copied", 1), ("failed", 1)]);
+        assert_eq!(report.failures[0].key.as_str(), "large", "{fault:?}");
+        assert_eq!(rig.there().open_uploads(DESTINATION), [], "{fault:?}");
+        for server in [&rig.source, &rig.destination] {
+            server.faults().clear();
+        }
+        rig.copy(policy).await.expect(&[("equal", 1), ("copied", 1)]);
+        rig.expect_equal();
+    }
+}
+
+/// User metadata is never dropped for the token: the ledger remembers the identity instead.
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_without_room_for_a_token_survives_and_the_ledger_remembers() {
+    for token in [true, false] {
+        let options = ServerOptions { etags: EtagMode::Random, ..ServerOptions::default() };
+        let rig = Rig::with(ServerOptions::default(), options).await;
+        let full = Properties {
+            metadata: BTreeMap::from([("m".to_owned(), "x".repeat(2_000))]),
+            ..Properties::default()
+        };
+        for (key, size) in [("small", 100), ("large", 12 * MIB)] {
+            rig.here().put_with(SOURCE, key, noise(1, size), full.clone(), vec![]);
+        }
+        let policy = Policy { token, ..in_parts() };
+        let report = rig.copy(policy.clone()).await;
+        report.expect(&[("copied", 2)]);
+        let lost: Vec<_> = report.run.totals.as_ref().unwrap().losses.iter().collect();
+        assert_eq!(lost, if token { vec![(Loss::Token, 2)] } else { vec![] });
+        for key in ["small", "large"] {
+            let there = rig.there().get(DESTINATION, key).unwrap();
+            assert_eq!(there.properties.metadata, full.metadata, "{key}");
+        }
+        rig.copy(policy.clone()).await.expect(&[("equal", 2)]);
+        rig.put("small", noise(2, 100));
+        rig.there().put(DESTINATION, "large", noise(3, 12 * MIB));
+        rig.copy(policy).await.expect(&[("copied", 2)]);
+        rig.expect_equal();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_is_counted() {
+    let rig = Rig::new().await;
+    let tags = vec![("a".to_owned(), "b".to_owned())];
+    for (key, size) in [("small", 100), ("large", 12 * MIB)] {
+        rig.here().put_with(SOURCE, key, noise(1, size), Properties::default(), tags.clone());
+    }
+    rig.put("untagged", "x");
+    let report = rig.copy(Policy { tags: false, ..in_parts() }).await;
+    report.expect(&[("copied", 3)]);
+    let lost: Vec<_> = report.run.totals.as_ref().unwrap().losses.iter().collect();
+    assert_eq!(lost, [(Loss::Tags, 2)]);
 }

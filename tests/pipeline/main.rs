@@ -2,5 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking, in their helpers too")]
 
 mod copy;
+mod large;
 mod ports;
 mod resume;
+mod simulation;

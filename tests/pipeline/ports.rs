@@ -7,10 +7,13 @@ use tranship_adapters::clock::{SimulatedClock, SystemClock};
 use tranship_adapters::embedded::EmbeddedFile;
 use tranship_adapters::ledgers::memory::MemoryLedger;
 use tranship_adapters::queues::memory::MemoryQueue;
+use tranship_adapters::stores::memory::MemoryStore;
+use tranship_adapters::stores::s3::S3Store;
 use tranship_core::object::Millis;
 use tranship_core::ports::{Clock, Ledger, Queue, Row, TaskQueue};
 use tranship_core::rows::RowKey;
-use tranship_tests::{ledger, queue};
+use tranship_tests::rig::{DESTINATION, Rig, settings};
+use tranship_tests::{ledger, queue, store};
 
 fn embedded() -> (tempfile::TempDir, EmbeddedFile) {
     let folder = tempfile::tempdir().unwrap();
@@ -52,6 +55,19 @@ async fn the_embedded_queue_conforms() {
     queue::conforms(&embedded).await;
     queue::keeps_order(&embedded).await;
     queue::keeps_newer_receipts(&embedded).await;
+}
+
+#[tokio::test]
+async fn the_memory_store_conforms() {
+    store::conforms(&MemoryStore::new("here", system()), "here").await;
+    store::conforms(&MemoryStore::new("here", system()).with_pages_of(2), "here").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_s3_store_conforms() {
+    let rig = Rig::new().await;
+    let adapter = S3Store::connect(settings(&rig.destination, DESTINATION)).await.unwrap();
+    store::conforms(&adapter, DESTINATION).await;
 }
 
 #[tokio::test]

@@ -2,10 +2,15 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::missing_panics_doc,
     reason = "test support fails by panicking"
 )]
 
+pub mod faulty;
 pub mod ledger;
 pub mod queue;
 pub mod rig;
+pub mod second;
+pub mod store;
+pub mod world;

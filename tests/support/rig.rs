@@ -78,10 +78,8 @@ impl Rig {
 
     /// Signatures are always checked, so every request of every test is signed right.
     pub async fn with(source: ServerOptions, destination: ServerOptions) -> Self {
-        let signed = |options: ServerOptions| ServerOptions {
-            credentials: Some((KEYS.0.to_owned(), KEYS.1.to_owned())),
-            ..options
-        };
+        let signed =
+            |options: ServerOptions| ServerOptions { credentials: Some(credentials()), ..options };
         let source = Server::start(signed(source)).await.unwrap();
         let destination = Server::start(signed(destination)).await.unwrap();
         source.store().create_bucket(SOURCE);
@@ -138,25 +136,7 @@ impl Rig {
         parts: Parts,
         stop_after: Option<Duration>,
     ) -> Result<Report, EngineError> {
-        let engine = Engine::assemble(parts, Arc::new(Progress::default())).await?;
-        let stopping = engine.stopping();
-        let stopper = stop_after.map(|after| {
-            tokio::spawn(async move {
-                tokio::time::sleep(after).await;
-                stopping.store(true, Ordering::Relaxed);
-            })
-        });
-        let mut failures = Vec::new();
-        let (ended, _) = engine.run(None, |note| failures.push(note.clone())).await?;
-        if let Some(stopper) = stopper {
-            stopper.abort();
-        }
-        let (run, how) = match ended {
-            Ended::Closed(run) => (run, How::Closed),
-            Ended::Interrupted(run) => (run, How::Interrupted),
-            Ended::Halted(run, error) => (run, How::Halted(error.to_string())),
-        };
-        Ok(Report { run, failures, how })
+        run(parts, stop_after).await
     }
 
     /// Fails unless the destination has exactly the source's keys and bytes, and no upload is open.
@@ -178,14 +158,49 @@ impl Rig {
     }
 }
 
+/// Runs what these parts make, with any servers on either side.
+pub async fn run(parts: Parts, stop_after: Option<Duration>) -> Result<Report, EngineError> {
+    let engine = Engine::assemble(parts, Arc::new(Progress::default())).await?;
+    let stopping = engine.stopping();
+    let stopper = stop_after.map(|after| {
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            stopping.store(true, Ordering::Relaxed);
+        })
+    });
+    let mut failures = Vec::new();
+    let (ended, _) = engine.run(None, |note| failures.push(note.clone())).await?;
+    if let Some(stopper) = stopper {
+        stopper.abort();
+    }
+    let (run, how) = match ended {
+        Ended::Closed(run) => (run, How::Closed),
+        Ended::Interrupted(run) => (run, How::Interrupted),
+        Ended::Halted(run, error) => (run, How::Halted(error.to_string())),
+    };
+    Ok(Report { run, failures, how })
+}
+
 /// The settings of an adapter for one of the servers.
 pub fn settings(server: &Server, bucket: &str) -> S3Settings {
     S3Settings {
+        ca_bundle_pem: server.ca_pem().map(|pem| pem.as_bytes().to_vec()),
+        ..settings_at(server.endpoint(), bucket)
+    }
+}
+
+/// The access key and the secret that requests are signed with.
+pub fn credentials() -> (String, String) {
+    (KEYS.0.to_owned(), KEYS.1.to_owned())
+}
+
+/// The settings of an adapter for a server without TLS.
+pub fn settings_at(endpoint: String, bucket: &str) -> S3Settings {
+    S3Settings {
         bucket: bucket.to_owned(),
         region: Some("us-east-1".to_owned()),
-        endpoint: Some(server.endpoint()),
+        endpoint: Some(endpoint),
         path_style: true,
-        ca_bundle_pem: server.ca_pem().map(|pem| pem.as_bytes().to_vec()),
         credentials: Some(StaticCredentials {
             access_key: KEYS.0.to_owned(),
             secret_key: KEYS.1.to_owned(),

@@ -1,3 +1,4 @@
-//! Object stores: one file per service.
+//! Object stores: one file per service, and one in memory.
 
+pub mod memory;
 pub mod s3;

@@ -28,7 +28,10 @@ A list (--include and its kin) is taken whole from the first place that has it. 
 it is a JSON array of strings: TRANSHIP_INCLUDE='[\"*.jpg\", \"a,b\"]'. A switch is true or false there,
 and can be taken back on the command line: --quiet=false.
 Sizes are whole numbers with B, KiB, MiB, GiB, TiB (or K, M, G, T for the same), or KB, MB, GB, TB.
-Credentials are never options: each side uses the AWS default chain, or its profile.";
+Credentials are never options: each side uses the AWS default chain, or its profile.
+A side without an endpoint is Amazon S3. AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3 and a profile's
+endpoint_url are never followed in silence: such a side is refused until its endpoint is given, or
+AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true says that Amazon S3 is meant.";
 
 /// Copies objects between S3-style stores, in parts, resumably, with balanced accounts.
 #[derive(Debug, Parser)]

@@ -12,7 +12,7 @@ use tranship_server::{Server, ServerError, ServerOptions};
 
 use crate::args::DemoArgs;
 use crate::display::{Reporter, Summary, count_text, size_text};
-use crate::embedded::{self, Names, objects};
+use crate::embedded::{self, Files, Names, objects};
 use crate::engine::Parts;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Stop;
@@ -30,6 +30,9 @@ pub async fn demo(options: DemoArgs, reporter: Reporter, stop: Stop) -> Result<E
     let scale = if options.small { Scale::SMALL } else { Scale::FULL };
     reporter.note("Filling the source with small objects, hostile keys, tags, metadata and multipart objects …");
     destination.store().create_bucket(DESTINATION);
+    destination
+        .store()
+        .configure(DESTINATION, |bucket| bucket.abort_incomplete_after_days = Some(7));
     let (keys, bytes) = world::fill(source.store(), scale);
     reporter.note(&format!(
         "{} objects, {} at {}; an empty bucket at {}",
@@ -38,7 +41,7 @@ pub async fn demo(options: DemoArgs, reporter: Reporter, stop: Stop) -> Result<E
         source.endpoint(),
         destination.endpoint()
     ));
-    let exit = passes(&source, &destination, &folder, &reporter, &stop).await;
+    let exit = Box::pin(passes(&source, &destination, &folder, &reporter, &stop)).await;
     if options.keep {
         keep(&source, &destination, &folder, &reporter, &stop).await;
     }
@@ -126,7 +129,8 @@ async fn pass(
         lines: None,
     };
     let manifest = folder.join("candidates.jsonl");
-    let summary = embedded::run(parts, &names, reporter, stop, None, Some(&manifest)).await?;
+    let files = Files { manifest: Some(&manifest), ..Files::default() };
+    let summary = embedded::run(parts, &names, reporter, stop, files).await?;
     reporter.run_ended(&summary);
     Ok(summary)
 }

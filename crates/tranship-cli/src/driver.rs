@@ -15,9 +15,10 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tranship_core::completer;
 use tranship_core::error::{Disposition, LedgerError, StageError, StoreError};
-use tranship_core::finder::{self, Begun, Conclusion, KeyLines};
+use tranship_core::finder::{self, Conclusion, KeyLines};
 use tranship_core::message::{Message, ScanTask, Work};
 use tranship_core::ports::{Completer, Queue, Received};
+use tranship_core::progress::ProgressReading;
 use tranship_core::rows::{HeaderId, List, Run, ScanRange};
 use tranship_core::stage::Stage;
 use tranship_core::sweep;
@@ -35,6 +36,8 @@ const SWEEPS_MAX: u32 = 5;
 const TASK_LOOPS: usize = 8;
 /// Loops that complete uploads.
 const COMPLETION_LOOPS: usize = 4;
+/// Attempts of a call of the ledger or the queue: what fails longer than that is away for good.
+const ATTEMPTS_MAX: u32 = 6;
 /// Completions that may wait before a worker waits too.
 const COMPLETIONS_WAITING: usize = 1_024;
 
@@ -69,6 +72,14 @@ pub enum Ended {
     Interrupted(Run),
     /// Nothing in this transfer will get better by itself; the run is open.
     Halted(Run, StoreError),
+}
+
+impl Ended {
+    pub fn run(&self) -> &Run {
+        match self {
+            Self::Closed(run) | Self::Interrupted(run) | Self::Halted(run, _) => run,
+        }
+    }
 }
 
 /// What a run is given besides its stage.
@@ -115,6 +126,25 @@ impl Shared {
     }
 }
 
+/// Repeats what the ledger or the queue may let pass in a moment. Every call of theirs may be
+/// repeated.
+async fn patiently<T, F, R>(stage: &Stage, mut call: F) -> Result<T, StageError>
+where
+    F: FnMut() -> R,
+    R: Future<Output = Result<T, StageError>>,
+{
+    let mut attempt = 1;
+    loop {
+        match call().await {
+            Err(error) if error.disposition() == Disposition::Retry && attempt < ATTEMPTS_MAX => {
+                stage.back_off(attempt).await;
+                attempt += 1;
+            }
+            answer => return answer,
+        }
+    }
+}
+
 /// Runs one run to its end, from wherever an earlier process left it.
 pub async fn run(
     stage: Arc<Stage>,
@@ -123,8 +153,7 @@ pub async fn run(
     range: ScanRange,
     hooks: Hooks,
 ) -> Result<Ended, StageError> {
-    let begun = finder::begin(&stage, fingerprint, range).await?;
-    let resumed = matches!(begun, Begun::Resumed(_));
+    let begun = patiently(&stage, || finder::begin(&stage, fingerprint, range.clone())).await?;
     let run = begun.run().clone();
     let shared = Arc::new(Shared {
         stage: stage.clone(),
@@ -133,13 +162,19 @@ pub async fn run(
         ended: watch::channel(false).0,
         completing: AtomicUsize::new(0),
     });
+    if matches!(begun, finder::Begun::Resumed(_)) {
+        // Before anything moves: the display goes on where the earlier process left it.
+        let (totals, _) = finder::totals(&stage, run.generation).await?;
+        stage.progress.listed(totals.listed.objects, totals.listed.bytes);
+        for (outcome, count) in totals.account.iter() {
+            stage.progress.settled(outcome, count.objects, count.bytes);
+        }
+    }
     let mut loops = JoinSet::new();
     spawn_loops(&mut loops, &shared, asked);
-    if resumed {
-        let resend = stage.queue.depth(Queue::Transfer).await? == 0;
-        sweep::recover(&stage, resend).await?;
-    }
-    let closed = conclude(&shared, &run).await;
+    // After a run that has ended, too: what one task settled another may have left open.
+    patiently(&stage, || recover(&stage)).await?;
+    let closed = Box::pin(conclude(&shared, &run)).await;
     shared.ended.send_replace(true);
     while loops.join_next().await.is_some() {}
     let halted = shared.halt.borrow().clone();
@@ -149,6 +184,12 @@ pub async fn run(
         (None, Some(error @ StageError::Ledger(_))) => Err(error),
         (None, None) => Ok(Ended::Interrupted(run)),
     }
+}
+
+/// Takes over what the process before this one left.
+async fn recover(stage: &Stage) -> Result<(), StageError> {
+    let resend = stage.queue.depth(Queue::Transfer).await? == 0;
+    sweep::recover(stage, resend).await
 }
 
 fn spawn_loops(loops: &mut JoinSet<()>, shared: &Arc<Shared>, asked: mpsc::Receiver<Asked>) {
@@ -165,14 +206,15 @@ fn spawn_loops(loops: &mut JoinSet<()>, shared: &Arc<Shared>, asked: mpsc::Recei
 }
 
 async fn receive(shared: &Shared, queue: Queue) -> Option<Received> {
+    let stage = &shared.stage;
     let received = tokio::select! {
-        received = shared.stage.queue.receive(queue, 1) => received,
+        received = patiently(stage, || async { Ok(stage.queue.receive(queue, 1).await?) }) => received,
         () = shared.end() => return None,
     };
     match received {
         Ok(received) => received.into_iter().next(),
         Err(error) => {
-            shared.halt(error.into());
+            shared.halt(error);
             None
         }
     }
@@ -199,7 +241,7 @@ async fn run_scan(shared: &Shared, task: &ScanTask) {
     let mut failures = 0;
     while !shared.is_over() {
         match Box::pin(finder::run_scan(stage, task, shared.hooks.lines.as_ref())).await {
-            Ok(()) => return,
+            Ok(_) => return,
             Err(error) => {
                 failures += 1;
                 let passes = error.disposition() == Disposition::Retry;
@@ -232,12 +274,14 @@ async fn task(shared: &Shared) -> Option<String> {
         return None;
     }
     let stage = &shared.stage;
-    let Received { receipt, body, .. } = receive(shared, Queue::Transfer).await?;
-    match Box::pin(worker::run(stage, &body)).await {
-        Done::Settled | Done::Unreadable(_) => return Some(receipt),
+    let received = receive(shared, Queue::Transfer).await?;
+    match Box::pin(worker::run(stage, &received)).await {
+        Done::Settled | Done::Unreadable(_) => return Some(received.receipt),
         Done::Again(ms) => {
-            if let Err(error) = stage.queue.delay(Queue::Transfer, &receipt, ms).await {
-                shared.halt(error.into());
+            let receipt = &received.receipt;
+            let delay = || async { Ok(stage.queue.delay(Queue::Transfer, receipt, ms).await?) };
+            if let Err(error) = patiently(stage, delay).await {
+                shared.halt(error);
             }
         }
         Done::Halt(error) => shared.halt(error.into()),
@@ -267,8 +311,10 @@ async fn completion_loop(shared: Arc<Shared>, asked: Arc<Mutex<mpsc::Receiver<As
 }
 
 async fn acknowledge(shared: &Shared, queue: Queue, receipt: &str) {
-    if let Err(error) = shared.stage.queue.delete(queue, receipt).await {
-        shared.halt(error.into());
+    let stage = &shared.stage;
+    let delete = || async { Ok(stage.queue.delete(queue, receipt).await?) };
+    if let Err(error) = patiently(stage, delete).await {
+        shared.halt(error);
     }
 }
 
@@ -276,28 +322,17 @@ async fn acknowledge(shared: &Shared, queue: Queue, receipt: &str) {
 async fn conclude(shared: &Shared, run: &Run) -> Result<Option<Run>, StageError> {
     let stage = &shared.stage;
     let (mut quiet, mut sweeps) = (0, 0);
-    let mut before = stage.progress.read();
+    let mut before = moved(stage);
     let mut pause = CONCLUDE_FIRST;
     while !stage.is_stopping() {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(CONCLUDE_EVERY);
-        let scans = stage.queue.depth(Queue::Scan).await?;
-        shared.hooks.listing_done.store(scans == 0, Ordering::Relaxed);
-        if scans + stage.queue.depth(Queue::Transfer).await? > 0 {
-            sweep::sweep(stage, false).await?;
-            continue;
+        match patiently(stage, || look(shared, run)).await? {
+            Look::Ended(run) => return Ok(Some(*run)),
+            Look::Busy => continue,
+            Look::Quiet => {}
         }
-        if let Some(path) = shared.hooks.manifest.as_deref()
-            && finder::is_about_to_delete(stage, run.generation).await?
-        {
-            write_manifest(stage, run.generation, path).await?;
-        }
-        match finder::conclude(stage, run.generation).await? {
-            Conclusion::Ended(run) => return Ok(Some(run)),
-            Conclusion::Deleting => continue,
-            Conclusion::NotYet(_) => {}
-        }
-        let now = stage.progress.read();
+        let now = moved(stage);
         let moves = now != before || shared.completing.load(Ordering::Relaxed) > 0;
         before = now;
         if moves {
@@ -309,12 +344,47 @@ async fn conclude(shared: &Shared, run: &Run) -> Result<Option<Run>, StageError>
             quiet = 0;
             sweeps += 1;
             if sweeps > SWEEPS_MAX {
-                return finder::abandon(stage, run.clone()).await.map(Some);
+                return patiently(stage, || finder::abandon(stage, run.clone())).await.map(Some);
             }
-            sweep::recover(stage, true).await?;
+            patiently(stage, || sweep::recover(stage, true)).await?;
         }
     }
     Ok(None)
+}
+
+/// What has moved so far. To try again moves nothing.
+fn moved(stage: &Stage) -> ProgressReading {
+    ProgressReading { retries: 0, ..stage.progress.read() }
+}
+
+/// What a look at the run shows.
+enum Look {
+    Ended(Box<Run>),
+    /// Messages are waiting or in flight, or the deletes have just begun.
+    Busy,
+    /// No messages, and yet not everything is settled.
+    Quiet,
+}
+
+async fn look(shared: &Shared, run: &Run) -> Result<Look, StageError> {
+    let stage = &shared.stage;
+    let scans = stage.queue.depth(Queue::Scan).await?;
+    shared.hooks.listing_done.store(scans == 0, Ordering::Relaxed);
+    sweep::sweep(stage, false).await?;
+    let waiting = stage.queue.depth(Queue::Transfer).await?;
+    if scans + waiting > 0 || sweep::is_waiting(stage).await? {
+        return Ok(Look::Busy);
+    }
+    if let Some(path) = shared.hooks.manifest.as_deref()
+        && finder::is_about_to_delete(stage, run.generation).await?
+    {
+        write_manifest(stage, run.generation, path).await?;
+    }
+    Ok(match finder::conclude(stage, run.generation).await? {
+        Conclusion::Ended(run) => Look::Ended(Box::new(run)),
+        Conclusion::Deleting => Look::Busy,
+        Conclusion::NotYet(_) => Look::Quiet,
+    })
 }
 
 /// Writes down what is about to be deleted, before the first of it is.

@@ -1,31 +1,31 @@
 //! `tranship copy`: from settings to an engine, and from its end to a summary.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
-use regex::RegexSet;
-use tranship_adapters::stores::s3::{S3Settings, Sse as StoreSse};
-use tranship_core::error::Disposition;
+use tranship_adapters::stores::s3::{S3Settings, Sse as StoreSse, check_ca_bundle};
+use tranship_core::error::{Disposition, ErrorKind, StoreError};
 use tranship_core::finder::KeyLines;
 use tranship_core::location::Location;
 use tranship_core::outcome::Outcome;
 use tranship_core::policy::{DeleteGuard, Filter, Limits, Policy, ServerSide};
 use tranship_core::progress::Progress;
-use tranship_core::rows::{Note, Run, RunState};
+use tranship_core::rows::{Run, RunState};
 
 use crate::display::{Ending, Reporter, RunStart, Summary};
 use crate::driver::Ended;
-use crate::engine::{Engine, EngineError, Parts};
+use crate::engine::{Engine, EngineError, Parts, Side};
 use crate::exit::{Exit, Failure};
+use crate::failure_list::{FailureList, check_place};
 use crate::interrupt::Stop;
 use crate::keys_file::KeysFile;
 use crate::settings::{
     BASE_MEMORY_BYTES, CopySettings, STREAM_MEMORY_BYTES, ServerSideCopy, SideSettings, Sse,
+    patterns,
 };
+
+const CA_BUNDLE_REMEDY: &str = "name a readable PEM file of certificates with --ca-bundle";
 
 /// Runs one copy.
 pub async fn copy(settings: CopySettings, reporter: Reporter, stop: Stop) -> Result<Exit, Failure> {
@@ -36,9 +36,12 @@ pub async fn copy(settings: CopySettings, reporter: Reporter, stop: Stop) -> Res
         destination: settings.destination.location.display(),
         dry_run: settings.dry_run,
     };
-    let manifest = settings.delete.as_ref().map(|delete| delete.manifest.clone());
-    let summary =
-        run(parts, &names, &reporter, &stop, Some(&settings.failures), manifest.as_deref()).await?;
+    let files = Files {
+        failures: settings.failures.as_deref(),
+        manifest: settings.delete.as_ref().and_then(|delete| delete.manifest.as_deref()),
+        keys: settings.select.keys_from.as_deref(),
+    };
+    let summary = run(parts, &names, &reporter, &stop, files).await?;
     reporter.run_ended(&summary);
     Ok(summary.exit())
 }
@@ -52,17 +55,35 @@ pub(crate) struct Names {
     pub(crate) dry_run: bool,
 }
 
+/// The files that a run reads and writes besides its ledger.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Files<'a> {
+    pub(crate) failures: Option<&'a Path>,
+    pub(crate) manifest: Option<&'a Path>,
+    pub(crate) keys: Option<&'a Path>,
+}
+
 /// Runs an engine to its end under the reporter's eyes.
 pub(crate) async fn run(
     parts: Parts,
     names: &Names,
     reporter: &Reporter,
     stop: &Stop,
-    failures: Option<&Path>,
-    manifest: Option<&Path>,
+    files: Files<'_>,
 ) -> Result<Summary, Failure> {
     let progress = Arc::new(Progress::default());
-    let engine = Engine::assemble(parts, progress.clone()).await.map_err(failure)?;
+    // A store that does not answer must not keep a person who wants to leave.
+    let engine = tokio::select! {
+        engine = Engine::assemble(parts, progress.clone()) => engine.map_err(failure)?,
+        () = stop.requested() => return Err(interrupted_before()),
+    };
+    if let Some(manifest) = files.manifest {
+        check_place(manifest).map_err(|error| {
+            let what = format!("the manifest {} cannot be written: {error}", manifest.display());
+            Failure::new(Exit::Usage, what, "name a writable file with --delete-manifest")
+        })?;
+    }
+    let mut list = files.failures.map(FailureList::begin).transpose()?;
     reporter.run_started(&RunStart {
         transfer_id: names.transfer_id.clone(),
         source: names.source.clone(),
@@ -71,17 +92,21 @@ pub(crate) async fn run(
         dry_run: names.dry_run,
         resumed: engine.resumes().await.map_err(failure)?,
     });
+    for text in engine.advice() {
+        reporter.warning(text);
+    }
     let (stopping, listing_done, begin) =
         (engine.stopping(), engine.listing_done(), tokio::time::Instant::now());
-    let mut list = List::new(failures);
-    let running = engine.run(manifest, |note| {
+    let running = engine.run(files.manifest, |note| {
         reporter.object_failed(&note.key, note.reason.as_deref().unwrap_or("no reason is known"));
-        list.add(note);
+        if let Some(list) = &mut list {
+            list.add(note);
+        }
     });
     let ended = watched(running, reporter, stop, &stopping, progress.clone(), listing_done).await;
     let elapsed = begin.elapsed().as_millis();
     let (ended, candidates) = ended.map_err(failure)?;
-    let failures = list.close()?;
+    let failures = list_of(list, &ended, files)?;
     let reading = progress.read();
     let (run, ending) = ending(ended);
     let totals = run.totals.unwrap_or_default();
@@ -97,9 +122,29 @@ pub(crate) async fn run(
         retries: reading.retries,
         elapsed_ms: u64::try_from(elapsed).unwrap_or(u64::MAX),
         failures,
-        delete_manifest: manifest.filter(|_| candidates > 0).map(Path::to_owned),
-        losses: Vec::new(),
+        delete_manifest: files.manifest.filter(|_| candidates > 0).map(Path::to_owned),
+        losses: totals.losses.iter().map(|(loss, n)| (loss.name().to_owned(), n)).collect(),
     })
+}
+
+fn interrupted_before() -> Failure {
+    let what = "interrupted before the run began; nothing was written";
+    Failure::new(Exit::Interrupted, what, "run the same command again")
+}
+
+/// Where the failures are named. A run that is not over still reads its keys from the list that
+/// this one would replace.
+fn list_of(
+    list: Option<FailureList>,
+    ended: &Ended,
+    files: Files<'_>,
+) -> Result<Option<PathBuf>, Failure> {
+    let is_over = matches!(ended, Ended::Closed(_));
+    let would_replace_keys = files.keys.is_some() && files.keys == files.failures;
+    match list {
+        Some(list) if is_over || !would_replace_keys => list.publish(),
+        _ => Ok(None),
+    }
 }
 
 /// Polls a run to its end beside the display; the first request to stop reaches it as a flag.
@@ -155,75 +200,70 @@ pub(crate) fn failure(error: EngineError) -> Failure {
         EngineError::Store(error) if error.disposition() == Disposition::Halt => Failure::new(
             Exit::Halted,
             what,
-            "nothing was written; mend it, and run the same command again",
+            "mend it, and run the same command again; it goes on where it stopped",
         ),
-        EngineError::Store(_) => Failure::new(Exit::Other, what, "nothing was written"),
+        EngineError::Store(_) => Failure::new(Exit::Other, what, "run the same command again"),
+        EngineError::Side(side, error) => {
+            let exit = match error.disposition() {
+                Disposition::Halt => Exit::Halted,
+                Disposition::Permanent => Exit::Usage,
+                Disposition::Retry | Disposition::Replan => Exit::Other,
+            };
+            let advice = advice(side, &error);
+            let remedy = if advice.is_empty() {
+                "nothing was written".to_owned()
+            } else {
+                format!("{advice}; nothing was written")
+            };
+            Failure::new(exit, what, remedy)
+        }
     }
 }
 
-/// The failure list: written as it grows, made only when something failed.
-struct List<'a> {
-    path: Option<&'a Path>,
-    file: Option<BufWriter<File>>,
-    error: Option<std::io::Error>,
-}
-
-impl<'a> List<'a> {
-    fn new(path: Option<&'a Path>) -> Self {
-        Self { path, file: None, error: None }
-    }
-
-    fn add(&mut self, note: &Note) {
-        if let Err(error) = self.write(note) {
-            self.error.get_or_insert(error);
+/// What to do about a side that cannot be used.
+fn advice(side: Side, error: &StoreError) -> String {
+    match error.kind {
+        ErrorKind::NoSuchBucket => {
+            format!("create the bucket, or correct its name or --{side}-endpoint")
         }
-    }
-
-    fn write(&mut self, note: &Note) -> std::io::Result<()> {
-        let Some(path) = self.path else { return Ok(()) };
-        let file = match &mut self.file {
-            Some(file) => file,
-            empty => {
-                if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty())
-                {
-                    std::fs::create_dir_all(folder)?;
-                }
-                empty.insert(BufWriter::new(File::create(path)?))
-            }
-        };
-        writeln!(file, "{}", serde_json::to_string(note)?)
-    }
-
-    fn close(mut self) -> Result<Option<std::path::PathBuf>, Failure> {
-        let flushed = self.file.as_mut().map_or(Ok(()), BufWriter::flush);
-        match (self.error.take().map_or(flushed, Err), self.path) {
-            (Err(error), Some(path)) => Err(Failure::new(
-                Exit::Other,
-                format!("the failure list {} cannot be written: {error}", path.display()),
-                "name a writable file with --failures, and run the same command again",
-            )),
-            _ => Ok(self.file.is_some().then(|| self.path.map(Path::to_owned)).flatten()),
+        ErrorKind::WrongRegion => {
+            format!("give the region that the bucket is in as --{side}-region")
         }
+        ErrorKind::Denied => {
+            let writes = if side == Side::Destination { ", s3:PutObject" } else { "" };
+            format!(
+                "give credentials that are allowed s3:ListBucket, s3:GetObject{writes} there: in the environment, as --{side}-profile, or none at all for a public bucket with --{side}-anonymous"
+            )
+        }
+        ErrorKind::Expired => "renew the credentials".to_owned(),
+        ErrorKind::Throttled | ErrorKind::Unavailable => format!(
+            "check --{side}-endpoint and the network; a certificate authority of your own needs --ca-bundle"
+        ),
+        _ => String::new(),
     }
 }
 
 fn parts(settings: &CopySettings) -> Result<Parts, Failure> {
-    let lines: Option<Arc<dyn KeyLines>> = match &settings.select.keys_from {
-        Some(path) => {
-            let file = KeysFile::open(path).map_err(|error| {
-                Failure::new(Exit::Usage, error, "name a readable file with --keys-from")
-            })?;
-            Some(Arc::new(file))
-        }
-        None => None,
-    };
+    let keys = settings.select.keys_from.as_deref().map(|path| {
+        KeysFile::open(path).map_err(|error| {
+            let remedy = "name a readable file with --keys-from: one key a line, or a failure list";
+            Failure::new(Exit::Usage, error, remedy)
+        })
+    });
+    let keys = keys.transpose()?;
     let pem = match &settings.ca_bundle {
         Some(path) => Some(std::fs::read(path).map_err(|error| {
             let what = format!("the CA bundle {} cannot be read: {error}", path.display());
-            Failure::new(Exit::Usage, what, "name a readable PEM file with --ca-bundle")
+            Failure::new(Exit::Usage, what, CA_BUNDLE_REMEDY)
         })?),
         None => None,
     };
+    if let (Some(pem), Some(path)) = (&pem, &settings.ca_bundle) {
+        check_ca_bundle(pem).map_err(|error| {
+            let what = format!("the CA bundle {} is not one: {error}", path.display());
+            Failure::new(Exit::Usage, what, CA_BUNDLE_REMEDY)
+        })?;
+    }
     let destination = S3Settings {
         expected_bucket_owner: settings.expected_bucket_owner.clone(),
         acl: settings.acl.clone(),
@@ -241,8 +281,8 @@ fn parts(settings: &CopySettings) -> Result<Parts, Failure> {
         delete_unversioned: settings.delete.as_ref().is_some_and(|delete| delete.unversioned),
         server_side_if_possible: settings.server_side == ServerSideCopy::Auto,
         ledger: (!settings.dry_run).then(|| settings.ledger.clone()),
-        fingerprint: fingerprint(settings),
-        lines,
+        fingerprint: fingerprint(settings, keys.as_ref().map(KeysFile::checksum)),
+        lines: keys.map(|keys| -> Arc<dyn KeyLines> { Arc::new(keys) }),
     })
 }
 
@@ -263,13 +303,14 @@ fn side(side: &SideSettings, pem: Option<&[u8]>) -> S3Settings {
 }
 
 /// Everything that decides what a run copies: with another of these, the next command is another run.
-fn fingerprint(settings: &CopySettings) -> String {
+/// A file of keys counts by what is in it, since a run goes on at a line of it.
+fn fingerprint(settings: &CopySettings, keys: Option<u64>) -> String {
     let CopySettings { select, compare, overwrite, trust_size_and_time, delete, .. } = settings;
     let CopySettings { storage_class, acl, sse, tags, token, part_size_bytes, .. } = settings;
     let threshold = settings.multipart_threshold_bytes;
     let what = (select, compare, overwrite, trust_size_and_time, delete.is_some());
     let how = (storage_class, acl, sse, tags, token, part_size_bytes, threshold);
-    format!("{what:?} {how:?}")
+    format!("{what:?} {how:?} {keys:?}")
 }
 
 fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
@@ -299,30 +340,25 @@ fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
         multipart_threshold_bytes: settings.multipart_threshold_bytes,
         part_size_bytes: settings.part_size_bytes,
         fenced: true,
-        failures_max: settings.retries.max(1),
+        // The first attempt is no retry.
+        failures_max: settings.retries + 1,
+        // Whoever runs the command again wants it tried again.
+        retry_parked: true,
         dry_run: settings.dry_run,
         limits,
     })
 }
 
 fn filter(settings: &CopySettings) -> Result<Filter, Failure> {
-    // The settings have checked each pattern; together they may still be too large.
-    let bad = |error: String| Failure::new(Exit::Usage, error, "use fewer or simpler patterns");
-    let globs = |patterns: &[String]| -> Result<GlobSet, globset::Error> {
-        let mut set = GlobSetBuilder::new();
-        for pattern in patterns {
-            set.add(Glob::new(pattern)?);
-        }
-        set.build()
-    };
     let select = &settings.select;
+    // The settings have compiled the same sets before, so that a mistake is told with its place.
+    let set = |globs: &[String], regexes: &[String]| {
+        patterns::set(globs, regexes)
+            .map_err(|bad| Failure::new(Exit::Usage, bad.reason, "use fewer or simpler patterns"))
+    };
     Ok(Filter {
-        include_globs: globs(&select.include_globs).map_err(|error| bad(error.to_string()))?,
-        exclude_globs: globs(&select.exclude_globs).map_err(|error| bad(error.to_string()))?,
-        include_regexes: RegexSet::new(&select.include_regexes)
-            .map_err(|error| bad(error.to_string()))?,
-        exclude_regexes: RegexSet::new(&select.exclude_regexes)
-            .map_err(|error| bad(error.to_string()))?,
+        include: set(&select.include_globs, &select.include_regexes)?,
+        exclude: set(&select.exclude_globs, &select.exclude_regexes)?,
         min_size: select.min_size,
         max_size: select.max_size,
         modified_after: select.modified_after,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
 use async_lock::Semaphore;
@@ -20,7 +20,7 @@ use tranship_core::ports::{Clock, Ledger, TaskQueue};
 use tranship_core::progress::Progress;
 use tranship_core::rows::{self, HeaderId, List, Note, Run, ScanRange};
 use tranship_core::stage::Stage;
-use tranship_core::store::{BucketFacts, ListRequest, ObjectStore};
+use tranship_core::store::{BucketFacts, ListPage, ListRequest, ObjectStore};
 
 use crate::driver::{self, Ended, Hooks};
 
@@ -29,6 +29,8 @@ const VISIBILITY_MS: u64 = 365 * 24 * 60 * 60 * 1_000;
 
 /// Attempts of each question that is asked before the run begins.
 const PREFLIGHT_ATTEMPTS: u32 = 5;
+/// Objects of the source that are looked at before the run begins.
+const SAMPLES: u16 = 5;
 /// Pause after the first of them; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -51,9 +53,28 @@ pub struct Parts {
     pub lines: Option<Arc<dyn KeyLines>>,
 }
 
+/// A side of the transfer, as the options call it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Source,
+    Destination,
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Destination => "destination",
+        })
+    }
+}
+
 /// Why there is no run.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// Found before the run began: nothing was written.
+    #[error("the {0} cannot be used: {1}")]
+    Side(Side, StoreError),
     #[error(transparent)]
     Ledger(#[from] OpenError),
     #[error(transparent)]
@@ -83,6 +104,7 @@ pub struct Engine {
     listing_done: Arc<AtomicBool>,
     // Held so that the file stays open, and locked, as long as the engine lives.
     file: Option<EmbeddedFile>,
+    advice: Vec<String>,
 }
 
 impl Engine {
@@ -93,16 +115,18 @@ impl Engine {
         if parts.server_side_if_possible && parts.source.endpoint == parts.destination.endpoint {
             let bucket = parts.source.bucket.clone();
             let through =
-                S3Store::connect(S3Settings { bucket, ..parts.destination.clone() }).await?;
+                connect(Side::Destination, S3Settings { bucket, ..parts.destination.clone() })
+                    .await?;
             if can_read(&through, &parts.transfer.source.prefix).await {
                 policy.server_side = ServerSide::Always;
             }
         }
-        let source: Arc<dyn ObjectStore> = Arc::new(S3Store::connect(parts.source).await?);
+        let source: Arc<dyn ObjectStore> = Arc::new(connect(Side::Source, parts.source).await?);
         let destination: Arc<dyn ObjectStore> =
-            Arc::new(S3Store::connect(parts.destination).await?);
-        let facts = preflight(&parts.transfer, &*source, &*destination).await?;
-        if policy.delete.is_some() && !facts.versioned && !parts.delete_unversioned {
+            Arc::new(connect(Side::Destination, parts.destination).await?);
+        let (here, there) = preflight(&parts.transfer, &*source, &*destination).await?;
+        let advice = advice(&parts.transfer, &here, &there);
+        if policy.delete.is_some() && !there.versioned && !parts.delete_unversioned {
             return Err(EngineError::Refused(format!(
                 "--delete: the bucket {} keeps no versions, so what is deleted there is lost; add --delete-unversioned if that is meant",
                 parts.transfer.destination.bucket
@@ -136,15 +160,22 @@ impl Engine {
             progress,
             stopping: Arc::default(),
             destination_is_opaque: AtomicBool::new(false),
+            denials: AtomicU32::new(0),
         };
         let (fingerprint, lines) = (parts.fingerprint, parts.lines);
         let listing_done = Arc::default();
-        Ok(Self { stage: Arc::new(stage), asked, fingerprint, lines, listing_done, file })
+        let stage = Arc::new(stage);
+        Ok(Self { stage, asked, fingerprint, lines, listing_done, file, advice })
     }
 
     /// Set it, and the run stops at the next safe point.
     pub fn stopping(&self) -> Arc<AtomicBool> {
         self.stage.stopping.clone()
+    }
+
+    /// What a person should know before the first byte moves.
+    pub fn advice(&self) -> &[String] {
+        &self.advice
     }
 
     /// Set once everything is listed.
@@ -176,12 +207,11 @@ impl Engine {
             Some(_) => ScanRange::File { line: 0 },
             None => ScanRange::Keys { through: None },
         };
-        let Self { stage, asked, fingerprint, lines, listing_done, file: _file } = self;
+        let Self { stage, asked, fingerprint, lines, listing_done, file: _file, advice: _ } = self;
         let hooks = Hooks { lines, listing_done, manifest: manifest.map(Path::to_owned) };
         let ended = driver::run(stage.clone(), asked, &fingerprint, range, hooks).await?;
-        let generation = match &ended {
-            Ended::Closed(run) | Ended::Interrupted(run) | Ended::Halted(run, _) => run.generation,
-        };
+        let ended = with_totals(&stage, ended).await?;
+        let generation = ended.run().generation;
         finder::notes(&stage, List::Failures, generation, |note| {
             each_failure(note);
             Ok(())
@@ -195,6 +225,19 @@ impl Engine {
         .await?;
         Ok((ended, candidates))
     }
+}
+
+async fn connect(side: Side, settings: S3Settings) -> Result<S3Store, EngineError> {
+    S3Store::connect(settings).await.map_err(|error| EngineError::Side(side, error))
+}
+
+/// A run that is still open has no totals of its own yet; a person wants to see how far it came.
+async fn with_totals(stage: &Stage, mut ended: Ended) -> Result<Ended, StageError> {
+    if let Ended::Interrupted(run) | Ended::Halted(run, _) = &mut ended {
+        let (totals, _) = finder::totals(stage, run.generation).await?;
+        run.totals = Some(totals);
+    }
+    Ok(ended)
 }
 
 /// Whether a store's credentials can read an object under a prefix of its bucket.
@@ -224,24 +267,66 @@ where
     call().await
 }
 
-/// Both buckets are there, may be listed, and answer; the destination's facts.
+/// Both buckets are there, may be listed, and answer; what they say about themselves.
 async fn preflight(
     transfer: &Transfer,
     source: &dyn ObjectStore,
     destination: &dyn ObjectStore,
-) -> Result<BucketFacts, EngineError> {
-    for (store, prefix) in
-        [(source, &transfer.source.prefix), (destination, &transfer.destination.prefix)]
-    {
-        let request = ListRequest { prefix: prefix.clone(), limit: 1, ..ListRequest::default() };
-        patiently(|| store.list(&request)).await?;
+) -> Result<(BucketFacts, BucketFacts), EngineError> {
+    let first = |prefix: &str| ListRequest {
+        prefix: prefix.to_owned(),
+        limit: SAMPLES,
+        ..ListRequest::default()
+    };
+    let here = first(&transfer.source.prefix);
+    let at = |side| move |error| EngineError::Side(side, error);
+    let listed = patiently(|| source.list(&here)).await.map_err(at(Side::Source))?;
+    let there = first(&transfer.destination.prefix);
+    patiently(|| destination.list(&there)).await.map_err(at(Side::Destination))?;
+    may_read(source, &listed).await.map_err(at(Side::Source))?;
+    let here = facts(source).await.map_err(at(Side::Source))?;
+    let there = facts(destination).await.map_err(at(Side::Destination))?;
+    Ok((here, there))
+}
+
+/// Whether any of the first objects can be read: one alone may have an owner of its own.
+async fn may_read(source: &dyn ObjectStore, listed: &ListPage) -> Result<(), StoreError> {
+    let mut denied = None;
+    for object in &listed.objects {
+        match patiently(|| source.head(&object.key, None, None)).await {
+            Err(error) if error.kind == ErrorKind::Denied => denied = Some(error),
+            // Whatever else it is, the run finds out, and says so of the object.
+            _ => return Ok(()),
+        }
     }
-    match patiently(|| destination.bucket()).await {
+    denied.map_or(Ok(()), Err)
+}
+
+async fn facts(store: &dyn ObjectStore) -> Result<BucketFacts, StoreError> {
+    match patiently(|| store.bucket()).await {
         Ok(facts) => Ok(facts),
         // Listing works; a policy that hides the bucket's own settings is common, and no reason to stop.
         Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::Unsupported) => {
             Ok(BucketFacts::default())
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
+}
+
+/// What the buckets' own settings mean for this transfer.
+fn advice(transfer: &Transfer, source: &BucketFacts, destination: &BucketFacts) -> Vec<String> {
+    let mut advice = Vec::new();
+    if source.versioned {
+        advice.push(format!(
+            "the bucket {} keeps versions: the current one of each key is copied, its history is not",
+            transfer.source.bucket
+        ));
+    }
+    if destination.aborts_incomplete_uploads == Some(false) {
+        advice.push(format!(
+            "the bucket {} has no lifecycle rule that aborts incomplete multipart uploads: should this transfer be given up halfway, the parts of its open uploads would be billed until somebody aborts them; a rule of some days costs nothing",
+            transfer.destination.bucket
+        ));
+    }
+    advice
 }

@@ -1,5 +1,8 @@
 //! Ctrl-C: the first asks the run to stop cleanly, the second ends it at once.
 
+#[cfg(unix)]
+use std::task::Poll;
+
 use tokio::sync::watch;
 
 use crate::display::Reporter;
@@ -44,35 +47,53 @@ impl StopSwitch {
 
     /// Requests a stop at the first signal and returns at the second.
     pub async fn on_signals(&self, reporter: &Reporter) {
-        signal().await;
+        // One listener for both: a second signal that follows at once is not lost.
+        let mut signals = Signals::listen();
+        signals.next().await;
         self.request();
         reporter.interrupted();
-        signal().await;
+        signals.next().await;
     }
 }
 
 #[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
+#[derive(Debug)]
+struct Signals(Vec<tokio::signal::unix::Signal>);
 
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return ctrl_c().await;
-    };
-    tokio::select! {
-        () = ctrl_c() => {}
-        _ = terminate.recv() => {}
+#[cfg(unix)]
+impl Signals {
+    /// What cannot be listened to ends the process by itself, as it would without us.
+    fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+        Self(kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect())
+    }
+
+    async fn next(&mut self) {
+        std::future::poll_fn(|context| {
+            let came = self.0.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
+            if came { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }
 
 #[cfg(not(unix))]
-async fn signal() {
-    ctrl_c().await;
-}
+#[derive(Debug)]
+struct Signals;
 
-/// Without a handler there is nothing to wait for: the system's own then ends the process.
-async fn ctrl_c() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Self {
+        Self
+    }
+
+    /// Without a handler there is nothing to wait for: the system's own then ends the process.
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod driver;
 pub mod embedded;
 pub mod engine;
 pub mod exit;
+mod failure_list;
 pub mod interrupt;
 pub mod keys_file;
 pub mod ledger_path;

@@ -86,8 +86,8 @@ pub struct CopySettings {
     pub retries: u32,
     pub dry_run: bool,
     pub ledger: PathBuf,
-    /// Where the failure list is written.
-    pub failures: PathBuf,
+    /// Where the failure list is written; `None` for a dry run that names no place.
+    pub failures: Option<PathBuf>,
     pub verbosity: Verbosity,
 }
 
@@ -127,8 +127,8 @@ pub struct DeleteSettings {
     pub percent_max: u64,
     /// The second flag: delete where nothing can be brought back.
     pub unversioned: bool,
-    /// Where the candidates are written.
-    pub manifest: PathBuf,
+    /// Where the candidates are written; `None` for a dry run that names no place.
+    pub manifest: Option<PathBuf>,
 }
 
 /// Encryption that the destination is asked for.

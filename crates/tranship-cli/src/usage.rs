@@ -36,6 +36,21 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", escape(text))
 }
 
+/// A place in a store, in quotes and escaped. What stands before an `@` ahead of the first slash
+/// may be a password: it is not repeated.
+pub(crate) fn quoted_place(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+    let authority = rest.split('/').next().unwrap_or_default();
+    match authority.rsplit_once('@') {
+        Some((secret, _)) => {
+            let shown = rest.get(secret.len()..).unwrap_or_default();
+            let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+            quoted(&format!("{scheme}…{shown}"))
+        }
+        None => quoted(text),
+    }
+}
+
 /// How alike two names must be before one is offered for the other; 0.7 offers one slip in a short
 /// name and two or three in a long one.
 const ALIKE_MIN: f64 = 0.7;
@@ -82,6 +97,17 @@ mod tests {
         assert_eq!(nearest("PART-SIZE", names), Some("part-size"));
         assert_eq!(nearest("multpart-treshold", names), Some("multipart-threshold"));
         assert_eq!(nearest("bandwidth", names), None);
+    }
+
+    #[test]
+    fn a_place_is_shown_without_a_password() {
+        for (place, shown) in [
+            ("s3://bucket/a@b", "\"s3://bucket/a@b\""),
+            ("s3://id:hush@bucket/a@b", "\"s3://…@bucket/a@b\""),
+            ("id:hu@sh@bucket", "\"…@bucket\""),
+        ] {
+            assert_eq!(quoted_place(place), shown);
+        }
     }
 
     #[test]

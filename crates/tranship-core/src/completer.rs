@@ -5,7 +5,8 @@
 //! destination tells what happened.
 
 use crate::compare;
-use crate::error::{ErrorKind, StageError, StoreError};
+use crate::error::{Disposition, ErrorKind, StageError, StoreError};
+use crate::loss::Loss;
 use crate::object::{ETag, PartNumber};
 use crate::outcome::Outcome;
 use crate::protocol::{self, NotAdmitted, Verdict};
@@ -13,10 +14,14 @@ use crate::rows::{self, Header, HeaderId, PartGroup, Status};
 use crate::settle::settle_header;
 use crate::stage::Stage;
 use crate::store::{Completion, Head, Part};
-use crate::worker::{head_if_there, replan, source_is_gone};
+use crate::worker::{back_off_ms, head_if_there, park, replan, source_is_gone};
 
 /// Rounds of "send, look, decide" of one attempt; what needs more comes back by the sweep.
 const ROUNDS_MAX: u32 = 8;
+/// Attempts after which an upload is given up: with their pauses they outlast an outage of minutes.
+const ATTEMPTS_MAX: u32 = 20;
+/// The longest pause between two attempts.
+pub const BACK_OFF_MAX_MS: u64 = 60_000;
 
 /// Completes the upload of an epoch, if it is still to be completed. Safe to run any number of
 /// times, at the same time too.
@@ -30,7 +35,11 @@ pub async fn complete(stage: &Stage, id: &HeaderId, epoch: u64) -> Result<(), St
     }
     let header = match run(stage, header).await {
         Err((header, error)) => {
-            release(stage, header).await?;
+            if error.disposition() == Disposition::Permanent || header.attempt >= ATTEMPTS_MAX {
+                park(stage, header, error.to_string()).await?;
+            } else {
+                release(stage, header, &error).await?;
+            }
             return Err(error);
         }
         Ok(header) => header,
@@ -40,9 +49,14 @@ pub async fn complete(stage: &Stage, id: &HeaderId, epoch: u64) -> Result<(), St
 }
 
 /// Gives the lease back, so that the next attempt need not wait for it to lapse.
-async fn release(stage: &Stage, mut header: Header) -> Result<(), StageError> {
+async fn release(stage: &Stage, mut header: Header, error: &StageError) -> Result<(), StageError> {
+    let wait = match error.disposition() {
+        // Whoever mends what stopped the transfer need not wait as well.
+        Disposition::Halt => 0,
+        _ => stage.spread(back_off_ms(header.attempt).min(BACK_OFF_MAX_MS)),
+    };
     header.lease_until = None;
-    header.due = Some(stage.clock.now());
+    header.due = Some(stage.clock.now().plus(wait));
     header.revision += 1;
     // If it moved on meanwhile, somebody else takes care.
     let _moved_on = rows::store(&*stage.ledger, &header).await?;
@@ -58,7 +72,7 @@ async fn run(stage: &Stage, mut header: Header) -> Ended {
             Err(error) => return Err((header, error)),
         };
         let step = match verdict {
-            Step::Landed => landed(stage, &header).await,
+            Step::Landed { clean } => landed(stage, &header, clean).await,
             Step::Rebase(condition) => {
                 header.condition = Some(condition);
                 header.revision += 1;
@@ -91,7 +105,10 @@ async fn run(stage: &Stage, mut header: Header) -> Ended {
 }
 
 enum Step {
-    Landed,
+    /// `clean`: by this very completion, as its answer says.
+    Landed {
+        clean: bool,
+    },
     Rebase(crate::store::Condition),
     Again(u64),
     Foreign,
@@ -137,7 +154,7 @@ async fn round(stage: &Stage, header: &Header) -> Result<Step, StageError> {
     // A clean answer that cannot be seen is no answer either: the same table decides.
     let alive = lived && (sent.is_some() || there.is_none());
     Ok(match protocol::reconcile(header, &stage.transfer_id, there.as_ref(), alive, over) {
-        Verdict::Landed => Step::Landed,
+        Verdict::Landed => Step::Landed { clean: lived && sent.is_none() },
         Verdict::Again => match sent {
             Some(error) if error.kind == ErrorKind::InvalidPart => Step::Again(100),
             Some(error) if error.kind == ErrorKind::Invalid => return Err(error.into()),
@@ -146,7 +163,7 @@ async fn round(stage: &Stage, header: &Header) -> Result<Step, StageError> {
         Verdict::Rebase(condition) => Step::Rebase(condition),
         Verdict::Foreign => Step::Foreign,
         Verdict::Lost if sent.is_none() && lived && is_plain_success(header, there.as_ref()) => {
-            Step::Landed
+            Step::Landed { clean: true }
         }
         Verdict::Lost => Step::Replan("the multipart upload is gone".to_owned()),
     })
@@ -228,20 +245,39 @@ async fn source_moved(stage: &Stage, header: &Header) -> Result<Option<Step>, St
 }
 
 /// What was copied is visible. If the source moved in that very moment, the next epoch follows.
-async fn landed(stage: &Stage, header: &Header) -> Result<(), StageError> {
+async fn landed(stage: &Stage, header: &Header, clean: bool) -> Result<(), StageError> {
     if let Some(Step::Replan(reason)) = source_moved(stage, header).await? {
         let mut moved = header.clone();
         moved.reason = Some(reason);
-        moved.upload = None;
+        if clean {
+            moved.upload = None;
+        }
         return replan(stage, &moved).await;
     }
     let mut uploads = header.old_uploads.clone();
-    // A replayed or lost answer may have left nothing, or the store may still list it.
-    uploads.retain(|old| Some(old) != header.upload.as_ref());
+    if !clean {
+        // Landed by another way (a small copy of the same source, an answer that was lost): the
+        // upload may be there still.
+        uploads.extend(header.upload.clone());
+    }
     crate::worker::abort_all(stage, &header.destination_key, &uploads).await?;
-    // Settled first: a crash in between is repeated, and settling twice counts once.
-    settle_header(stage, &header.account, Outcome::Copied, None).await?;
-    close(stage, header, Status::Done).await
+    remember(stage, header).await?;
+    close(stage, header, Status::Done, Outcome::Copied).await
+}
+
+/// Where no token found room and the layouts differ, only the ledger can tell the next run that the
+/// object is equal.
+async fn remember(stage: &Stage, header: &Header) -> Result<(), StageError> {
+    let Some(source) = &header.source else { return Ok(()) };
+    if stage.policy.token && !header.losses.contains(&Loss::Token) {
+        return Ok(());
+    }
+    let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
+    if let Some(there) = there.filter(|there| there.identity.etag != source.etag) {
+        let (source, written) = (source.clone(), there.identity.etag);
+        rows::Evidence::remember(&*stage.ledger, header.id(), source, written).await?;
+    }
+    Ok(())
 }
 
 /// A terminal state without a copy: abort until nothing is left, then look once more.
@@ -255,19 +291,36 @@ async fn finish(
     crate::worker::abort_all(stage, &header.destination_key, &uploads).await?;
     let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
     if there.is_some_and(|there| protocol::is_ours(header, &stage.transfer_id, &there)) {
-        return landed(stage, header).await;
+        return landed(stage, header, false).await;
     }
-    settle_header(stage, &header.account, outcome, None).await?;
-    close(stage, header, status).await
+    close(stage, header, status, outcome).await
 }
 
-async fn close(stage: &Stage, header: &Header, status: Status) -> Result<(), StageError> {
-    let mut closed = header.clone();
-    closed.status = status;
-    closed.lease_until = None;
-    closed.due = None;
-    closed.old_uploads.clear();
-    closed.revision += 1;
-    let _moved_on = rows::store(&*stage.ledger, &closed).await?;
-    Ok(())
+/// Settles and ends the header. Settled first: a crash in between is repeated, and settling twice
+/// counts once. A header that another run or attempt took over meanwhile is settled for that one.
+async fn close(
+    stage: &Stage,
+    header: &Header,
+    status: Status,
+    outcome: Outcome,
+) -> Result<(), StageError> {
+    let mut now = header.clone();
+    loop {
+        settle_header(stage, &now, outcome, None).await?;
+        if crate::worker::abort_orphans(stage, &now).await? {
+            now.status = status;
+            now.lease_until = None;
+            now.due = None;
+            now.old_uploads.clear();
+            now.revision += 1;
+            if rows::store(&*stage.ledger, &now).await? {
+                return Ok(());
+            }
+        }
+        let moved = rows::load::<Header>(&*stage.ledger, &header.id().row_key()).await?;
+        match moved.filter(|m| m.epoch == header.epoch && m.status == Status::Completing) {
+            Some(moved) => now = moved,
+            None => return Ok(()),
+        }
+    }
 }

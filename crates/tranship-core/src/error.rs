@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Lied,
     /// Credentials are missing, wrong, or lack the permission.
     Denied,
+    /// This one object may not be read; others can be.
+    Forbidden,
     /// Credentials were good and are no longer.
     Expired,
     /// The bucket is in another region; the message names it.
@@ -69,7 +71,9 @@ impl ErrorKind {
             | Self::PreconditionFailed
             | Self::Conflict
             | Self::InvalidPart => Disposition::Replan,
-            Self::Archived | Self::Invalid | Self::Unsupported => Disposition::Permanent,
+            Self::Archived | Self::Forbidden | Self::Invalid | Self::Unsupported => {
+                Disposition::Permanent
+            }
             Self::NoSuchBucket
             | Self::Denied
             | Self::Expired

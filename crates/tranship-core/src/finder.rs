@@ -1,9 +1,12 @@
 //! The finder: begins a run, lists both sides range by range, hands out tasks, and closes the
 //! run when its accounts balance.
 
+pub mod events;
 mod scan;
+mod watch;
 
 use crate::error::{LedgerError, StageError};
+use crate::loss::LossCounts;
 use crate::message::{ScanTask, Work};
 use crate::outcome::{Account, Count, Outcome};
 use crate::ports::Queue;
@@ -11,7 +14,8 @@ use crate::rows::{self, List, Notes, Run, RunState, Scan, ScanRange, Task, TaskI
 use crate::stage::Stage;
 use crate::worker::encode;
 
-pub use scan::{KeyLines, run as run_scan};
+pub use scan::{KeyLines, ScanEnd, run as run_scan};
+pub use watch::{Watched, watch};
 
 /// Rows of one page of the ledger.
 const PAGE_ROWS: usize = 500;
@@ -61,6 +65,7 @@ pub async fn begin(
             ended: None,
             fingerprint: fingerprint.to_owned(),
             totals: None,
+            progress: None,
         };
         let scan = new_scan(run.generation, FIRST_SCAN, range.clone(), None);
         if rows::store_both(&*stage.ledger, &run, &scan).await? {
@@ -116,8 +121,18 @@ pub(crate) async fn send_scan(
     stage.queue.send(Queue::Scan, vec![body]).await
 }
 
+/// Hands a scan on to another message. At the limit of hops there is none: a chain of messages that
+/// long is taken for a loop by the queue's service, so that the next sweep begins a new one.
+pub async fn pass_on(stage: &Stage, task: &ScanTask) -> Result<(), LedgerError> {
+    let hops = task.hops + 1;
+    if hops >= stage.policy.limits.hops_max {
+        return Ok(());
+    }
+    send_scan(stage, task.generation, task.scan, hops).await
+}
+
 /// Sends the open scans again whose messages were lost, if the queue is empty.
-async fn resend_scans(stage: &Stage, generation: u64) -> Result<(), StageError> {
+pub(crate) async fn resend_scans(stage: &Stage, generation: u64) -> Result<(), StageError> {
     if stage.queue.depth(Queue::Scan).await? > 0 {
         return Ok(());
     }
@@ -153,37 +168,63 @@ pub async fn totals(stage: &Stage, generation: u64) -> Result<(Totals, Vec<Scan>
         totals.account.add_all(&scan.account);
         dispatched.add(scan.dispatched);
     }
-    let mut settled = Count::default();
-    let mut after = None;
+    // A window that was listed twice: its first tasks worked, and count for nothing.
+    let counts = |task: &Task| {
+        let scan = scans.iter().find(|scan| scan.id == task.id.scan);
+        scan.and_then(|scan| scan.attempt_of(task.id.window)) == Some(task.id.attempt)
+    };
+    let settled = settled(stage, generation, counts).await?;
+    totals.account.add_all(&settled.account);
+    // It was counted as extra when it was listed.
+    totals.account.take_count(Outcome::Extra, settled.of_deletes);
+    totals.losses = settled.losses;
+    totals.unsettled = Count {
+        objects: dispatched.objects.saturating_sub(settled.count.objects),
+        bytes: dispatched.bytes.saturating_sub(settled.count.bytes),
+    };
+    Ok((totals, scans))
+}
+
+/// What tasks have settled.
+#[derive(Default)]
+struct Settled {
+    account: Account,
+    losses: LossCounts,
+    count: Count,
+    /// Of these, by the tasks of the deletes phase.
+    of_deletes: Count,
+}
+
+/// Adds up the tasks of a generation that count.
+async fn settled(
+    stage: &Stage,
+    generation: u64,
+    counts: impl Fn(&Task) -> bool,
+) -> Result<Settled, LedgerError> {
     let prefix = TaskId::prefix(generation);
+    let mut settled = Settled::default();
+    let mut after = None;
     loop {
         let page = stage.ledger.page(&prefix, after.as_ref(), PAGE_ROWS).await?;
         for (key, row) in &page {
             let task: Task = rows::parse(key, row)?;
-            let scan = scans.iter().find(|scan| scan.id == task.id.scan);
-            if scan.and_then(|scan| scan.attempt_of(task.id.window)) != Some(task.id.attempt) {
-                // A window that was listed twice: its first tasks worked, and count for nothing.
+            if !counts(&task) {
                 continue;
             }
-            for (outcome, count) in task.account.iter() {
-                totals.account.add_count(outcome, count);
-                settled.add(count);
+            settled.losses.add_all(&task.losses);
+            settled.account.add_all(&task.account);
+            for (_, count) in task.account.iter() {
+                settled.count.add(count);
                 if task.id.scan == DELETE_SCAN {
-                    // It was counted as extra when it was listed.
-                    totals.account.take_count(Outcome::Extra, count);
+                    settled.of_deletes.add(count);
                 }
             }
         }
         match page.into_iter().last() {
             Some((key, _)) => after = Some(key),
-            None => break,
+            None => return Ok(settled),
         }
     }
-    totals.unsettled = Count {
-        objects: dispatched.objects.saturating_sub(settled.objects),
-        bytes: dispatched.bytes.saturating_sub(settled.bytes),
-    };
-    Ok((totals, scans))
 }
 
 /// What a run's end depends on.

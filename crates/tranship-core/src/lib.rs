@@ -14,6 +14,7 @@ pub mod error;
 pub mod finder;
 pub mod layout;
 pub mod location;
+pub mod loss;
 pub mod message;
 pub mod object;
 pub mod outcome;

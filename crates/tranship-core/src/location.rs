@@ -98,9 +98,16 @@ impl Transfer {
 }
 
 fn map(from: &str, to: &str, key: &ObjectKey) -> Option<ObjectKey> {
+    let mapped = rename(from, to, key)?;
+    let length = mapped.as_str().len();
+    (length > 0 && length <= KEY_LENGTH_MAX_BYTES).then_some(mapped)
+}
+
+/// A key under another prefix, however long it becomes there: good for comparing and for nothing
+/// else. `None` if it is not under the first prefix.
+pub fn rename(from: &str, to: &str, key: &ObjectKey) -> Option<ObjectKey> {
     let rest = key.as_str().strip_prefix(from)?;
-    let mapped = format!("{to}{rest}");
-    (!mapped.is_empty() && mapped.len() <= KEY_LENGTH_MAX_BYTES).then(|| ObjectKey::new(mapped))
+    Some(ObjectKey::new(format!("{to}{rest}")))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! What the user decided: how to compare, what to overwrite, what to carry over, and the limits.
 
-use globset::GlobSet;
 use regex::RegexSet;
 
 use crate::object::{Millis, ObjectKey};
@@ -38,11 +37,10 @@ pub enum ServerSide {
 /// Which source keys take part, by key (relative to the source prefix), size and time.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Empty includes are no restriction.
-    pub include_globs: GlobSet,
-    pub include_regexes: RegexSet,
-    pub exclude_globs: GlobSet,
-    pub exclude_regexes: RegexSet,
+    /// No pattern at all is no restriction.
+    pub include: RegexSet,
+    /// Wins over any include.
+    pub exclude: RegexSet,
     pub min_size: Option<u64>,
     pub max_size: Option<u64>,
     /// Both inclusive.
@@ -52,10 +50,8 @@ pub struct Filter {
 
 impl Filter {
     pub fn admits_key(&self, key: &str) -> bool {
-        let unrestricted = self.include_globs.is_empty() && self.include_regexes.is_empty();
-        let included =
-            unrestricted || self.include_globs.is_match(key) || self.include_regexes.is_match(key);
-        included && !self.exclude_globs.is_match(key) && !self.exclude_regexes.is_match(key)
+        let included = self.include.is_empty() || self.include.is_match(key);
+        included && !self.exclude.is_match(key)
     }
 
     pub fn admits(&self, key: &str, size: u64, modified: Millis) -> bool {
@@ -102,6 +98,8 @@ pub struct Policy {
     pub fenced: bool,
     /// Deliveries of a task in which an object really failed before it is settled as failed.
     pub failures_max: u32,
+    /// What an earlier run gave up is tried again, even if its source has not changed.
+    pub retry_parked: bool,
     /// Decide everything, write nothing.
     pub dry_run: bool,
     pub limits: Limits,
@@ -121,6 +119,8 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// Bytes of one parts task: hundreds of MiB are seconds, not minutes.
     pub bytes_per_parts_task: u64,
+    /// Messages of a scan that may follow one another. Lambda takes 16 for a loop, and stops it.
+    pub hops_max: u32,
     /// Scans of a run that are open at once.
     pub scans_max: usize,
     /// Keys of one window: a ledger write for each.
@@ -137,6 +137,7 @@ impl Default for Limits {
             bytes_per_task_max: 256 << 20,
             message_bytes_max: 240 << 10,
             bytes_per_parts_task: 256 << 20,
+            hops_max: u32::MAX,
             scans_max: 16,
             window_keys: 4_000,
             queue_depth_max: 1_000,
@@ -160,6 +161,7 @@ impl Default for Policy {
             part_size_bytes: None,
             fenced: true,
             failures_max: 5,
+            retry_parked: true,
             dry_run: false,
             limits: Limits::default(),
         }

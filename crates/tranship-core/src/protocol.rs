@@ -13,6 +13,9 @@ use crate::token::Token;
 pub const COMPLETION_LEASE_MS: u64 = 5 * 60 * 1_000;
 /// How long an upload may stay as it is before the sweep looks at it.
 pub const SWEEP_AFTER_MS: u64 = 15 * 60 * 1_000;
+/// How far a store's clock may be behind ours. An upload that seems older than its intent is not
+/// ours to abort.
+pub const CLOCK_SKEW_MS: u64 = 60 * 1_000;
 /// Epochs that one source identity may cost before its object is parked.
 pub const TRIES_MAX: u32 = 5;
 
@@ -44,8 +47,13 @@ pub fn intend(
         (Some(planned), Some(now)) => planned.is_same_as(now),
         _ => false,
     };
+    if !existing.status.is_terminal() && !may_take_over(&existing.account, &fresh.account) {
+        return Intent::Superseded;
+    }
     match existing.status {
-        Status::Open | Status::Completing if same_source => adopt(existing, fresh.account),
+        Status::Open | Status::Completing if same_source => {
+            Intent::GoOn(Box::new(Header { account: fresh.account, ..existing }))
+        }
         Status::Parked if same_source && !insist => Intent::Parked(
             existing.reason.unwrap_or_else(|| "given up in an earlier run".to_owned()),
         ),
@@ -57,26 +65,28 @@ pub fn intend(
     }
 }
 
-/// A run takes over an upload that an earlier run left open.
-fn adopt(mut existing: Header, account: AccountRef) -> Intent {
-    if existing.account.task.generation > account.task.generation {
-        return Intent::Superseded;
-    }
-    if existing.account.task.generation == account.task.generation && existing.account != account {
-        return Intent::Superseded;
-    }
-    existing.account = account;
-    Intent::GoOn(Box::new(existing))
+/// Whether a header that settles one account may settle another one from now on: a later run's, or
+/// the same window's when it is listed again. What comes late from an earlier one counts for nothing
+/// any more, and must not take the header away from the one that counts.
+fn may_take_over(existing: &AccountRef, fresh: &AccountRef) -> bool {
+    let (old, new) = (&existing.task, &fresh.task);
+    let same_window =
+        (old.generation, old.scan, old.window) == (new.generation, new.scan, new.window);
+    existing == fresh
+        || old.generation < new.generation
+        || (same_window && old.attempt < new.attempt)
 }
 
 /// A new epoch of a key: the upload before it is to be aborted.
 pub fn next_epoch(mut header: Header, fresh: &Header, tries: u32) -> Header {
     header.old_uploads.extend(header.upload.take());
+    let orphans_since = header.may_have_orphans_since();
     Header {
         revision: header.revision,
         epoch: header.epoch + 1,
         old_uploads: header.old_uploads,
         tries: tries + 1,
+        orphans_since,
         ..fresh.clone()
     }
 }

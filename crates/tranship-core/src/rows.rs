@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::LedgerError;
 use crate::layout::Layout;
-use crate::object::{Identity, Millis, ObjectKey, PartNumber, UploadId};
+use crate::loss::{LossCounts, Losses};
+use crate::object::{ETag, Identity, Millis, ObjectKey, PartNumber, UploadId};
 use crate::outcome::{Account, Count};
 use crate::ports::{Ledger, Row};
 use crate::store::{Condition, Part};
@@ -85,6 +86,17 @@ pub struct Run {
     pub fingerprint: String,
     /// What of the run is over, once it is.
     pub totals: Option<Totals>,
+    /// What the sweep saw last, and when it saw it first.
+    #[serde(default)]
+    pub progress: Option<RunProgress>,
+}
+
+/// How far a run was when somebody looked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunProgress {
+    pub listed: Count,
+    pub unsettled: Count,
+    pub since: Millis,
 }
 
 impl Run {
@@ -114,6 +126,9 @@ pub struct Totals {
     pub account: Account,
     /// Objects that tasks carry and that are not settled.
     pub unsettled: Count,
+    /// What the copies of this run lack.
+    #[serde(default)]
+    pub losses: LossCounts,
 }
 
 impl Totals {
@@ -219,6 +234,8 @@ pub struct Task {
     pub account: Account,
     /// Failures of the whole task that were not its delivery's.
     pub failures: u32,
+    #[serde(default, skip_serializing_if = "LossCounts::is_empty")]
+    pub losses: LossCounts,
 }
 
 impl Stored for Task {
@@ -346,6 +363,13 @@ pub struct Header {
     #[serde(default)]
     pub checksum: Option<crate::checksum::Checksum>,
     pub reason: Option<String>,
+    /// What the copy will lack.
+    #[serde(default)]
+    pub losses: Losses,
+    /// When the earliest intent was written whose upload the header never came to name: it may have
+    /// been created all the same, and whoever created it may be dead.
+    #[serde(default)]
+    pub orphans_since: Option<Millis>,
 }
 
 impl Header {
@@ -360,6 +384,12 @@ impl Header {
     /// Number of part groups of the layout.
     pub fn group_count(&self) -> u16 {
         self.layout.map_or(0, |layout| layout.part_count().div_ceil(PARTS_PER_GROUP))
+    }
+
+    /// Since when there may be uploads of this key that the header never came to name.
+    pub fn may_have_orphans_since(&self) -> Option<Millis> {
+        let unfulfilled = (self.status == Status::Planning).then_some(self.planned_at);
+        self.orphans_since.or(unfulfilled)
     }
 
     pub fn is_full(&self) -> bool {
@@ -414,6 +444,81 @@ impl PartGroup {
     }
 }
 
+/// Which source an object of the destination was copied from, where neither its ETag nor its
+/// metadata can say so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub revision: u64,
+    pub destination: HeaderId,
+    pub source: Identity,
+    /// What the destination answered: with another ETag there, this says nothing any more.
+    pub written: ETag,
+}
+
+impl Evidence {
+    pub fn row_key(destination: &HeaderId) -> RowKey {
+        RowKey(format!("evidence/{}", destination.0))
+    }
+
+    /// Whether what lies at the destination is a copy of this source.
+    pub fn proves(&self, source: &Identity, there: &Identity) -> bool {
+        self.written == there.etag && self.source.is_same_as(source)
+    }
+
+    /// Remembers a copy; the last one counts.
+    pub async fn remember(
+        ledger: &dyn Ledger,
+        destination: HeaderId,
+        source: Identity,
+        written: ETag,
+    ) -> Result<(), LedgerError> {
+        let key = Self::row_key(&destination);
+        let mut row = Self { revision: 0, destination, source, written };
+        loop {
+            let known = load::<Self>(ledger, &key).await?;
+            row.revision = known.map_or(0, |known| known.revision) + 1;
+            if store(ledger, &row).await? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Stored for Evidence {
+    fn key(&self) -> RowKey {
+        Self::row_key(&self.destination)
+    }
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+/// How often a parts task failed for a reason of its own. It lies among the epoch's part groups,
+/// and is forgotten with them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartFailures {
+    pub revision: u64,
+    pub header: HeaderId,
+    pub epoch: u64,
+    pub first: PartNumber,
+    pub count: u32,
+}
+
+impl PartFailures {
+    pub fn row_key(header: &HeaderId, epoch: u64, first: PartNumber) -> RowKey {
+        RowKey(format!("{}failures/{:05}", header.groups_prefix(epoch), first.get()))
+    }
+}
+
+impl Stored for PartFailures {
+    fn key(&self) -> RowKey {
+        Self::row_key(&self.header, self.epoch, self.first)
+    }
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
 /// A key that a list is kept of: a failure with its reason, or a candidate for deletion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
@@ -423,7 +528,7 @@ pub struct Note {
     pub reason: Option<String>,
     /// Of a candidate: what lay at the destination when it was listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub etag: Option<crate::object::ETag>,
+    pub etag: Option<ETag>,
 }
 
 /// Which list a batch of notes belongs to.

@@ -1,8 +1,9 @@
 //! Settles outcomes: each object of a task exactly once, however often it is worked on.
 
 use crate::error::LedgerError;
+use crate::loss::{LossCounts, Losses};
 use crate::outcome::{Account, Outcome};
-use crate::rows::{self, AccountRef, Bits, List, Note, Notes, Task, TaskId};
+use crate::rows::{self, AccountRef, Bits, Header, List, Note, Notes, Task, TaskId};
 use crate::stage::Stage;
 
 /// What became of one object of a task.
@@ -15,6 +16,8 @@ pub struct Settlement {
     pub listed_size: u64,
     /// Of a failure: the key and the reason.
     pub note: Option<Note>,
+    /// Of a copy: what it lacks.
+    pub losses: Losses,
 }
 
 /// The task's row, or what it would be before anything was settled.
@@ -26,6 +29,7 @@ pub async fn task(stage: &Stage, id: &TaskId) -> Result<Task, LedgerError> {
         settled: Bits::default(),
         account: Account::default(),
         failures: 0,
+        losses: LossCounts::default(),
     }))
 }
 
@@ -49,6 +53,7 @@ pub async fn settle(
             let bit = usize::try_from(settlement.object).unwrap_or(usize::MAX);
             if row.settled.insert(bit) {
                 row.account.add(settlement.outcome, settlement.listed_size);
+                row.losses.add(&settlement.losses);
                 fresh.push(settlement);
             }
         }
@@ -68,13 +73,17 @@ pub async fn settle(
 /// Settles the one object that a header carries.
 pub async fn settle_header(
     stage: &Stage,
-    account: &AccountRef,
+    header: &Header,
     outcome: Outcome,
     note: Option<Note>,
 ) -> Result<(), LedgerError> {
-    let object = account.object;
-    let settlement = Settlement { object, outcome, listed_size: account.listed_size, note };
-    settle(stage, &account.task, &[settlement]).await
+    let AccountRef { task, object, listed_size, .. } = &header.account;
+    let losses = match outcome {
+        Outcome::Copied => header.losses.clone(),
+        _ => Losses::new(),
+    };
+    let (object, listed_size) = (*object, *listed_size);
+    settle(stage, task, &[Settlement { object, outcome, listed_size, note, losses }]).await
 }
 
 /// Counts a real failure of a task; gives the number so far.

@@ -1,22 +1,25 @@
 //! What every stage holds in its hands: the transfer, the policy and the ports.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_lock::{Semaphore, SemaphoreGuard};
 
 use crate::error::{Disposition, ErrorKind, StoreError};
 use crate::location::Transfer;
-use crate::object::ObjectKey;
+use crate::object::{ByteRange, ObjectKey};
 use crate::policy::Policy;
 use crate::ports::{Clock, Completer, Ledger, TaskQueue};
 use crate::progress::Progress;
-use crate::store::ObjectStore;
+use crate::store::{ObjectStore, Pin, Read};
 
 /// Attempts of one request within one delivery of its task; what fails longer comes back later.
 const ATTEMPTS_MAX: u32 = 3;
 /// The first back-off; it doubles with each attempt and is spread by chance.
 const BACK_OFF_MS: u64 = 100;
+
+/// Denied reads in a row after which it is the credentials, and not the objects.
+const DENIALS_MAX: u32 = 16;
 
 /// A stage's surroundings.
 pub struct Stage {
@@ -35,6 +38,8 @@ pub struct Stage {
     pub stopping: Arc<AtomicBool>,
     /// Learned: the destination's `ETag`s do not say what was written, so every copy needs a token.
     pub destination_is_opaque: AtomicBool,
+    /// Reads of the source that were denied, one after the other.
+    pub denials: AtomicU32,
 }
 
 impl std::fmt::Debug for Stage {
@@ -62,6 +67,33 @@ impl Stage {
                 "the key is not under the source prefix, or with the destination prefix it is longer than 1,024 bytes; choose a shorter destination prefix",
             )
         })
+    }
+
+    /// Opens an object of the source.
+    pub async fn read(
+        &self,
+        key: &ObjectKey,
+        range: Option<ByteRange>,
+        pin: Option<&Pin>,
+    ) -> Result<Read, StoreError> {
+        self.judged(self.source.get(key, range, pin).await)
+    }
+
+    /// Tells an object that may not be read from a source that may not: an object can have an owner,
+    /// a lock or a key of its own, and one of them is to stop nothing but itself.
+    pub fn judged<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        match &answer {
+            Err(error) if error.kind == ErrorKind::Denied => {
+                let before = self.denials.fetch_add(1, Ordering::Relaxed);
+                if before + 1 < DENIALS_MAX {
+                    return answer
+                        .map_err(|error| StoreError { kind: ErrorKind::Forbidden, ..error });
+                }
+            }
+            Err(_) => {}
+            Ok(_) => self.denials.store(0, Ordering::Relaxed),
+        }
+        answer
     }
 
     /// Repeats what may pass, with back-off. `call` is given the number of the attempt, from 0.

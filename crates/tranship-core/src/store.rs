@@ -11,6 +11,7 @@ use crate::body::Body;
 use crate::checksum::Checksum;
 use crate::error::StoreError;
 use crate::layout::Layout;
+use crate::loss::Losses;
 use crate::object::{
     ByteRange, ETag, Identity, Millis, ObjectKey, PartNumber, UploadId, VersionId,
 };
@@ -83,6 +84,8 @@ pub struct Head {
     pub etag_is_opaque: bool,
     /// In an archive tier, and a restored copy can be read.
     pub restored: bool,
+    /// What of it no other store could be given.
+    pub losses: Losses,
     /// Number of parts, where the request named one and the store answered for it.
     pub part_count: Option<u32>,
     /// Size of the answer's bytes: of the part where the request named one.
@@ -196,6 +199,8 @@ pub struct CopySource<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BucketFacts {
     pub versioned: bool,
+    /// Whether a lifecycle rule ends uploads that nobody completes; `None` where that cannot be asked.
+    pub aborts_incomplete_uploads: Option<bool>,
     pub region: Option<String>,
 }
 

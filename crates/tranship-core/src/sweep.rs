@@ -3,12 +3,13 @@
 //! It looks at headers alone, never at memory: after a crash, a lost message or a lapsed lease the
 //! header says what is missing, and the sweep does just that.
 
-use crate::error::{LedgerError, StageError};
+use crate::completer;
+use crate::error::{Disposition, LedgerError, StageError};
 use crate::ports::Row;
 use crate::protocol::SWEEP_AFTER_MS;
 use crate::rows::{self, Header, RowKey, Status};
 use crate::stage::Stage;
-use crate::worker::{replan, send_parts};
+use crate::worker::{abort_orphans, clear, replan, send_parts};
 
 const PAGE_ROWS: usize = 200;
 
@@ -28,7 +29,8 @@ pub async fn recover(stage: &Stage, resend: bool) -> Result<(), StageError> {
                     continue;
                 }
             }
-            start_again(stage, header, resend).await?;
+            tolerate(forget_orphans(stage, &mut header).await)?;
+            tolerate(start_again(stage, header, resend).await)?;
         }
         match page.into_iter().last() {
             Some((key, _)) => after = Some(key),
@@ -37,16 +39,43 @@ pub async fn recover(stage: &Stage, resend: bool) -> Result<(), StageError> {
     }
 }
 
+/// Whether something will be due soon, by itself.
+pub async fn is_waiting(stage: &Stage) -> Result<bool, StageError> {
+    let soon = stage.clock.now().plus(completer::BACK_OFF_MAX_MS);
+    Ok(!stage.ledger.due(soon, 1).await?.is_empty())
+}
+
+/// Aborts what a process left behind that lost its race and died before it could clean up.
+async fn forget_orphans(stage: &Stage, header: &mut Header) -> Result<(), StageError> {
+    let is_planned_again = header.status == Status::Planning;
+    if is_planned_again || header.orphans_since.is_none() || !abort_orphans(stage, header).await? {
+        return Ok(());
+    }
+    let forgotten = Header { orphans_since: None, revision: header.revision + 1, ..header.clone() };
+    if rows::store(&*stage.ledger, &forgotten).await? {
+        *header = forgotten;
+    }
+    Ok(())
+}
+
 /// Starts again what is due.
 pub async fn sweep(stage: &Stage, resend: bool) -> Result<(), StageError> {
     for (key, row) in stage.ledger.due(stage.clock.now(), PAGE_ROWS).await? {
         let header = parse(&key, &row)?;
         // The index may be a moment behind the rows.
         if header.due.is_some_and(|due| due <= stage.clock.now()) {
-            start_again(stage, header, resend).await?;
+            tolerate(start_again(stage, header, resend).await)?;
         }
     }
     Ok(())
+}
+
+/// One bad object stops nothing but itself: it stays due, and is looked at again.
+fn tolerate(swept: Result<(), StageError>) -> Result<(), StageError> {
+    match swept {
+        Err(StageError::Store(error)) if error.disposition() != Disposition::Halt => Ok(()),
+        swept => swept,
+    }
 }
 
 fn parse(key: &RowKey, row: &Row) -> Result<Header, LedgerError> {
@@ -73,6 +102,10 @@ async fn start_again(stage: &Stage, mut header: Header, resend: bool) -> Result<
         }
         Status::Completing => {
             stage.completer.start(&header.id(), header.epoch, header.attempt + 1).await?;
+        }
+        // It ended, and somebody died before everything of it was gone.
+        Status::Done | Status::Conflict | Status::Gone | Status::Parked if header.due.is_some() => {
+            clear(stage, header).await?;
         }
         Status::Open | Status::Done | Status::Conflict | Status::Gone | Status::Parked => {}
     }

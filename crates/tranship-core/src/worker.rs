@@ -6,6 +6,7 @@
 //! task alive: the message comes back later.
 
 mod delete;
+mod park;
 mod parts;
 mod plan;
 mod small;
@@ -14,16 +15,19 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use crate::error::{Disposition, ErrorKind, StageError, StoreError};
+use crate::loss::Losses;
 use crate::message::{Action, Entry, Message, MessageError, ObjectsTask, Work};
 use crate::object::ObjectKey;
 use crate::outcome::Outcome;
-use crate::rows::{AccountRef, Note};
+use crate::ports::Received;
+use crate::rows::{AccountRef, HeaderId, Note};
 use crate::settle::{self, Settlement};
 use crate::stage::Stage;
 use crate::store::{Head, ObjectStore};
 
+pub(crate) use park::{clear, park};
 pub use plan::replan;
-pub(crate) use plan::{abort_all, encode, send_parts};
+pub(crate) use plan::{abort_all, abort_orphans, encode, send_parts};
 
 /// The first back-off of a task that failed, in milliseconds; it doubles with each failure.
 const TASK_BACK_OFF_MS: u64 = 1_000;
@@ -46,21 +50,21 @@ pub enum Done {
 /// What became of one object: an outcome now, or later by its header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Settled {
-    Now(Outcome),
+    Now(Outcome, Losses),
     /// The object's upload settles it when it completes.
     ByHeader,
 }
 
 /// Runs the task of one message of the transfer queue.
-pub async fn run(stage: &Stage, body: &str) -> Done {
-    let work = match Message::decode(body) {
+pub async fn run(stage: &Stage, received: &Received) -> Done {
+    let work = match Message::decode(&received.body) {
         Ok(message) => message.work,
         Err(error @ (MessageError::Version(_) | MessageError::Malformed(_))) => {
             return Done::Unreadable(error.to_string());
         }
     };
     let ran = match &work {
-        Work::Objects(task) => Box::pin(run_objects(stage, task)).await,
+        Work::Objects(task) => Box::pin(run_objects(stage, task, received.receives)).await,
         Work::Parts(task) => Box::pin(parts::run(stage, task)).await,
         Work::Scan(_) => return Done::Unreadable("a scan task in the transfer queue".to_owned()),
     };
@@ -74,14 +78,15 @@ pub async fn run(stage: &Stage, body: &str) -> Done {
     }
 }
 
-async fn run_objects(stage: &Stage, task: &ObjectsTask) -> Result<Done, StageError> {
+async fn run_objects(stage: &Stage, task: &ObjectsTask, receives: u32) -> Result<Done, StageError> {
     let before = settle::task(stage, &task.id).await?;
+    let again = receives > 1;
     let of = u32::try_from(task.objects.len()).unwrap_or(u32::MAX);
     let mut works = Vec::with_capacity(task.objects.len());
     for (object, entry) in (0_u32..).zip(&task.objects) {
         if !before.settled.contains(usize::try_from(object).unwrap_or(usize::MAX)) {
             let account = AccountRef { task: task.id.clone(), object, of, listed_size: entry.size };
-            works.push(work(stage, object, entry, account));
+            works.push(work(stage, entry, account, again));
         }
     }
     let worked = stream::iter(works)
@@ -91,6 +96,7 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask) -> Result<Done, StageErr
 
     let mut settlements = Vec::new();
     let mut failures = Vec::new();
+    let mut hopeless = Vec::new();
     let mut left = false;
     let mut halted = None;
     for (object, entry, result) in worked {
@@ -98,18 +104,30 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask) -> Result<Done, StageErr
         match result {
             None => left = true,
             Some(Ok(Settled::ByHeader)) => {}
-            Some(Ok(Settled::Now(outcome))) => {
-                settlements.push(Settlement { object, outcome, listed_size, note: None });
+            Some(Ok(Settled::Now(outcome, losses))) => {
+                settlements.push(Settlement { object, outcome, listed_size, note: None, losses });
             }
             Some(Err(StageError::Ledger(error))) => return Err(error.into()),
             Some(Err(StageError::Store(error))) => match error.disposition() {
                 Disposition::Halt => halted = Some(error),
-                Disposition::Permanent => settlements.push(failed(object, entry, &error)),
+                Disposition::Permanent => hopeless.push((object, entry, error)),
                 Disposition::Retry | Disposition::Replan => failures.push((object, entry, error)),
             },
         }
     }
-    let back_off = judge(stage, task, &mut settlements, failures).await?;
+    if halted.is_some() {
+        // They were denied before it was clear that everything is.
+        hopeless.retain(|(_, _, error)| error.kind != ErrorKind::Forbidden);
+    }
+    let back_off = judge(stage, task, &failures).await?;
+    if back_off.is_none() {
+        hopeless.append(&mut failures);
+    }
+    for (object, entry, error) in &hopeless {
+        let account =
+            AccountRef { task: task.id.clone(), object: *object, of, listed_size: entry.size };
+        settlements.push(give_up(stage, account, entry, error).await?);
+    }
     settle::settle(stage, &task.id, &settlements).await?;
     Ok(match (halted, back_off) {
         (Some(error), _) => Done::Halt(error),
@@ -119,12 +137,11 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask) -> Result<Done, StageErr
     })
 }
 
-/// Decides between another delivery and `failed` for what failed this time.
+/// Decides between another delivery, after so many milliseconds, and giving up what failed.
 async fn judge(
     stage: &Stage,
     task: &ObjectsTask,
-    settlements: &mut Vec<Settlement>,
-    failures: Vec<(u32, &Entry, StoreError)>,
+    failures: &[(u32, &Entry, StoreError)],
 ) -> Result<Option<u64>, StageError> {
     if failures.is_empty() {
         return Ok(None);
@@ -132,13 +149,27 @@ async fn judge(
     // Being asked to slow down is no fault of the object: it is counted by no one.
     let really = failures.iter().any(|(_, _, error)| error.kind != ErrorKind::Throttled);
     let count = if really { settle::count_failure(stage, &task.id).await? } else { 1 };
-    if count >= stage.policy.failures_max {
-        settlements
-            .extend(failures.iter().map(|(object, entry, error)| failed(*object, entry, error)));
-        return Ok(None);
+    Ok((count < stage.policy.failures_max).then(|| stage.spread(back_off_ms(count))))
+}
+
+/// How long a task waits that failed so often.
+pub(crate) fn back_off_ms(failures: u32) -> u64 {
+    (TASK_BACK_OFF_MS << failures.min(20)).min(TASK_BACK_OFF_MAX_MS)
+}
+
+/// Gives an object up, and the upload that was planned for it.
+async fn give_up(
+    stage: &Stage,
+    account: AccountRef,
+    entry: &Entry,
+    error: &StoreError,
+) -> Result<Settlement, StageError> {
+    if entry.action != Action::Delete
+        && let Ok(key) = stage.destination_key(&entry.key)
+    {
+        park::park_planned(stage, &HeaderId::of(&key), &account, &error.to_string()).await?;
     }
-    let wait = (TASK_BACK_OFF_MS << count.min(20)).min(TASK_BACK_OFF_MAX_MS);
-    Ok(Some(stage.spread(wait)))
+    Ok(failed(account.object, entry, error))
 }
 
 fn failed(object: u32, entry: &Entry, error: &StoreError) -> Settlement {
@@ -153,25 +184,43 @@ fn failed(object: u32, entry: &Entry, error: &StoreError) -> Settlement {
         reason: Some(error.to_string()),
         etag: entry.etag.clone(),
     };
-    Settlement { object, outcome, listed_size: entry.size, note: Some(note) }
+    let (listed_size, losses) = (entry.size, Losses::new());
+    Settlement { object, outcome, listed_size, note: Some(note), losses }
 }
 
 /// Works on one object, unless the process is to end; says which one it was.
+///
+/// `again`: whoever had the task before may have died after copying it, and before settling it.
 async fn work<'a>(
     stage: &Stage,
-    object: u32,
     entry: &'a Entry,
     account: AccountRef,
+    again: bool,
 ) -> (u32, &'a Entry, Option<Result<Settled, StageError>>) {
+    let object = account.object;
     if stage.is_stopping() {
         return (object, entry, None);
     }
-    (object, entry, Some(Box::pin(one(stage, entry, account)).await))
+    let action = match entry.action {
+        Action::Copy if again => Action::Check,
+        action => action,
+    };
+    (object, entry, Some(Box::pin(one(stage, &Entry { action, ..entry.clone() }, account)).await))
 }
 
 async fn one(stage: &Stage, entry: &Entry, account: AccountRef) -> Result<Settled, StageError> {
     match entry.action {
-        Action::Delete => delete::delete(stage, entry).await.map(Settled::Now),
+        // An event may be old: the key is there again, and its copy is to be as it is now.
+        Action::Delete
+            if entry.destination.is_none() && !source_is_gone(stage, &entry.key).await? =>
+        {
+            let look = Entry { action: Action::Look, ..entry.clone() };
+            Box::pin(small::make_equal(stage, &look, account)).await
+        }
+        Action::Delete => {
+            let outcome = delete::delete(stage, entry).await?;
+            Ok(Settled::Now(outcome, Losses::new()))
+        }
         Action::Copy | Action::Check | Action::Look => {
             Box::pin(small::make_equal(stage, entry, account)).await
         }

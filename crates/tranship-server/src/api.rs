@@ -10,6 +10,7 @@ mod complete;
 mod condition;
 mod copy;
 mod list;
+mod list_uploads;
 mod list_versions;
 mod multipart;
 

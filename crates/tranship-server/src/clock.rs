@@ -1,6 +1,7 @@
 //! The clock: the one place where this server asks the machine for the time.
 
-use s3s::dto::Timestamp;
+use http::{HeaderName, HeaderValue, header};
+use s3s::dto::{Timestamp, TimestampFormat};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The time in whole seconds, since Amazon S3 keeps no finer modification time: a listing and a HEAD must agree.
@@ -22,4 +23,11 @@ pub(crate) fn at(seconds: u64) -> Timestamp {
 pub(crate) fn seconds(moment: &Timestamp) -> u64 {
     let moment: time::OffsetDateTime = moment.clone().into();
     u64::try_from(moment.unix_timestamp()).unwrap_or_default()
+}
+
+/// The header that says when something was written; answers without a body of their own carry it too.
+pub(crate) fn last_modified(moment: &Timestamp) -> Option<(HeaderName, HeaderValue)> {
+    let mut text = Vec::new();
+    moment.format(TimestampFormat::HttpDate, &mut text).ok()?;
+    Some((header::LAST_MODIFIED, HeaderValue::from_bytes(&text).ok()?))
 }

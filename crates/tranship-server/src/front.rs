@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use s3s::Body;
-use s3s::dto::StreamingBlob;
+use s3s::dto::{Range, StreamingBlob};
 use s3s::service::S3Service;
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ pub(crate) struct Hangup;
 
 pub(crate) struct Front {
     pub(crate) service: S3Service,
+    /// The same without a look at signatures, for requests that have passed the other one.
+    pub(crate) unsigned: S3Service,
     /// Whether signatures are checked.
     pub(crate) signed: bool,
     pub(crate) api: Api,
@@ -125,8 +127,18 @@ impl Front {
             drain(request).await;
             return Ok(refusal);
         }
+        let without_range = without_senseless_range(&request);
         let request = self.unwrap(request, facts);
-        self.service.call(request).await.map_err(|_| Hangup)
+        let mut answer = self.service.call(request).await.map_err(|_| Hangup)?;
+        if let Some(request) = without_range
+            && answer.status() == StatusCode::BAD_REQUEST
+        {
+            answer = self.unsigned.call(request).await.map_err(|_| Hangup)?;
+        }
+        if facts.operation == "GetObjectAttributes" {
+            bare_etag(&mut answer);
+        }
+        Ok(answer)
     }
 
     /// Where signatures are not checked, takes them off, along with the framing that goes with them.
@@ -178,6 +190,38 @@ impl Front {
         }
         Some(refusal)
     }
+}
+
+/// The request as if it had no range, if the one it has makes no sense: Amazon S3 answers with the whole object
+/// then. The library refuses such a range, and taking it off beforehand would break the signature.
+fn without_senseless_range(request: &Request<Incoming>) -> Option<Request<Body>> {
+    let range = request.headers().get(header::RANGE)?;
+    let is_read = [Method::GET, Method::HEAD].contains(request.method());
+    if !is_read || range.to_str().is_ok_and(|range| Range::parse(range).is_ok()) {
+        return None;
+    }
+    let mut copy = Request::new(Body::empty());
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    copy.headers_mut().clone_from(request.headers());
+    copy.headers_mut().remove(header::RANGE);
+    copy.headers_mut().remove(header::AUTHORIZATION);
+    if let Some(how) = request.extensions().get::<Misbehave>() {
+        copy.extensions_mut().insert(*how);
+    }
+    Some(copy)
+}
+
+/// In this one answer, Amazon S3 gives the `ETag` without quotes; the library always adds them.
+fn bare_etag(answer: &mut Response<Body>) {
+    let Some(text) = answer.body().bytes() else { return };
+    let mut text = String::from_utf8_lossy(&text).into_owned();
+    for quote in ["\"", "&quot;"] {
+        text = text.replace(&format!("<ETag>{quote}"), "<ETag>");
+        text = text.replace(&format!("{quote}</ETag>"), "</ETag>");
+    }
+    answer.headers_mut().remove(header::CONTENT_LENGTH);
+    *answer.body_mut() = Body::from(text);
 }
 
 fn misbehaviour(fault: &Fault) -> Option<Misbehave> {

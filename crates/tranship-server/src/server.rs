@@ -62,6 +62,7 @@ impl Server {
         }
         let front = Arc::new(Front {
             service: builder.build(),
+            unsigned: S3ServiceBuilder::new(api()).build(),
             signed: options.credentials.is_some(),
             api: api(),
             store: Arc::clone(&store),

@@ -10,6 +10,7 @@ mod encode;
 mod errors;
 mod http;
 mod list;
+mod metadata;
 mod read;
 mod settings;
 #[cfg(test)]
@@ -35,7 +36,7 @@ use tranship_core::store::{
     PartPage, Pin, Put, Read, Write, Written,
 };
 
-pub use self::http::http_client;
+pub use self::http::{check_ca_bundle, http_client};
 pub use self::settings::{S3Settings, Sse, StaticCredentials};
 
 /// For calls without bodies, and for the headers of those that answer with one.
@@ -126,7 +127,11 @@ impl S3Store {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let (kind, message) = errors::explain(call.operation, self.place(), error);
+        let (kind, mut message) = errors::explain(call.operation, self.place(), error);
+        if let (ErrorKind::Denied, Some(profile)) = (kind, &self.settings.profile) {
+            message.push_str("; the profile is ");
+            message.push_str(&escape(profile));
+        }
         self.error(call, kind, message)
     }
 

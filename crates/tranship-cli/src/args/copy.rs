@@ -51,7 +51,7 @@ pub struct SourceArgs {
     /// The region that requests are signed for
     #[arg(long, value_name = "REGION")]
     pub source_region: Option<String>,
-    /// The profile of the AWS configuration that credentials come from
+    /// The profile of the AWS configuration that credentials come from; goes before the environment's
     #[arg(long, value_name = "NAME")]
     pub source_profile: Option<String>,
     /// Put the bucket into the path, not the host name; decided by the endpoint if absent
@@ -76,7 +76,7 @@ pub struct DestinationArgs {
     /// The region that requests are signed for
     #[arg(long, value_name = "REGION")]
     pub destination_region: Option<String>,
-    /// The profile of the AWS configuration that credentials come from
+    /// The profile of the AWS configuration that credentials come from; goes before the environment's
     #[arg(long, value_name = "NAME")]
     pub destination_profile: Option<String>,
     /// Put the bucket into the path, not the host name; decided by the endpoint if absent
@@ -152,10 +152,10 @@ pub struct DeleteArgs {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub delete: Option<bool>,
     /// Delete nothing if more objects than this would go [default: 1000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub delete_max: Option<String>,
     /// Delete nothing if more than this part of the destination would go [default: 10]
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, allow_negative_numbers = true, value_name = "PERCENT")]
     pub delete_max_ratio: Option<String>,
     /// Delete even if the destination bucket keeps no versions, and nothing can be brought back
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
@@ -202,7 +202,7 @@ pub struct PaceArgs {
     #[arg(long, value_name = "SIZE")]
     pub part_size: Option<String>,
     /// Streams at a time, 1 to 4096 [default: 64]
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub concurrency: Option<String>,
     /// Memory for the streams [default: 256MiB, or what the concurrency needs]
     #[arg(long, value_name = "SIZE")]
@@ -211,7 +211,7 @@ pub struct PaceArgs {
     #[arg(long, value_name = "WHEN", value_parser = names(SERVER_SIDE))]
     pub server_side: Option<String>,
     /// How often an object that really failed is tried again, 0 to 100 [default: 5]
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub retries: Option<String>,
 }
 
@@ -220,13 +220,14 @@ pub struct PaceArgs {
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "This run")]
 pub struct StateArgs {
-    /// Say what would be done, and write nothing to the destination
+    /// Say what would be done, and write nothing, no ledger either; lists only where one is named
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub dry_run: Option<bool>,
     /// What the transfer remembers [default: $XDG_STATE_HOME/tranship/<transfer>.redb]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub ledger: Option<String>,
-    /// Where the failure list is written [default: beside the ledger]
+    /// Where the failure list is written when the run ends; may be the file of --keys-from
+    /// [default: beside the ledger]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub failures: Option<String>,
     /// Trust the certificate authorities in this PEM file, for both sides

@@ -165,7 +165,14 @@ impl Summary {
             format!(", {} {objects} failed", count_text(failed))
         };
         let sum = self.account.of_source();
-        let balance = if self.is_balanced() {
+        let is_open = matches!(self.ending, Ending::Interrupted | Ending::Halted { .. });
+        let balance = if is_open {
+            format!(
+                "{} of {} objects that were listed so far have an outcome",
+                count_text(sum.objects),
+                count_text(self.listed.objects),
+            )
+        } else if self.is_balanced() {
             "every listed object is accounted for".to_owned()
         } else {
             format!(

@@ -162,11 +162,15 @@ fn the_summary_names_what_matters() {
         "1.00 MiB read from the source in 2.0s, 512 KiB/s, 3 retries\n",
         "not carried over: ACL grants (2 objects)\n",
         "failure list: /s/id.failures.jsonl\n",
-        "interrupted, 2 objects failed; the account does not balance: 3 objects",
+        "interrupted, 2 objects failed; 3 of 4 objects that were listed so far have an outcome\n",
         "to resume, run:\n  tranship copy X\n",
     ] {
         assert!(text.contains(part), "{part:?} in\n{text}");
     }
+    summary.ending = Ending::Incomplete { reason: "why".to_owned() };
+    let text = summary.text("tranship copy X");
+    let part = "incomplete: why, 2 objects failed; the account does not balance: 3 objects";
+    assert!(text.contains(part), "{text}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use tranship_core::object::KEY_LENGTH_MAX_BYTES;
 
 use super::SideSettings;
 use super::layers::Layers;
-use crate::usage::{UsageError, did_you_mean, quoted};
+use crate::usage::{UsageError, did_you_mean, quoted, quoted_place};
 
 /// Bucket names of Amazon S3 since 2018.
 const BUCKET_NAME_BYTES: std::ops::RangeInclusive<usize> = 3..=63;
@@ -57,12 +57,12 @@ fn bucket_and_prefix<'a>(
         return Err(layers.error(side, what, remedy));
     };
     let Some(rest) = text.strip_prefix("s3://") else {
-        let what = format!("{name} is not a place in a store: {}", quoted(text));
+        let what = format!("{name} is not a place in a store: {}", quoted_place(text));
         return Err(layers.error(side, what, scheme_remedy(text, side)));
     };
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     if let Some(reason) = wrong_bucket(bucket, by_amazon_rules) {
-        let what = format!("{name} has a bucket name that {reason}: {}", quoted(bucket));
+        let what = format!("{name} has a bucket name that {reason}: {}", quoted_place(bucket));
         return Err(layers.error(side, what, bucket_remedy(bucket, side)));
     }
     if prefix.len() > KEY_LENGTH_MAX_BYTES {
@@ -135,6 +135,11 @@ fn wrong_bucket(bucket: &str, by_amazon_rules: bool) -> Option<&'static str> {
 fn bucket_remedy(bucket: &str, side: &str) -> String {
     if bucket.starts_with("arn:") {
         return "use the access point's alias, which is a bucket name".to_owned();
+    }
+    if bucket.contains('@') {
+        return format!(
+            "write s3://bucket/prefix; credentials come from the environment or --{side}-profile"
+        );
     }
     format!(
         "correct the name; a bucket of an older or another kind needs --{side}-path-style or --{side}-endpoint"

@@ -1,7 +1,7 @@
 //! The rules that settings keep, one option against another.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tranship_core::location::Transfer;
 use tranship_core::object::{OBJECT_SIZE_MAX_BYTES, PART_SIZE_MAX_BYTES, PART_SIZE_MIN_BYTES};
@@ -33,9 +33,9 @@ pub(super) fn settings(
     let transfer =
         Transfer { source: source.location.clone(), destination: destination.location.clone() };
     let ledger = ledger(layers, env, &transfer)?;
-    let failures =
-        layers.text("failures").map_or_else(|| beside(&ledger, "failures.jsonl"), PathBuf::from);
-    let delete = delete(layers, &ledger)?;
+    let dry_run = layers.is_on("dry-run")?;
+    let failures = file_beside(layers, "failures", &ledger, dry_run);
+    let delete = delete(layers, &ledger, dry_run)?;
     let compare = layers.word("compare", &COMPARE)?.unwrap_or(Compare::ETag);
     let (concurrency, memory_budget_bytes) = memory(layers)?;
     let settings = CopySettings {
@@ -63,7 +63,7 @@ pub(super) fn settings(
         concurrency,
         memory_budget_bytes,
         retries: retries(layers)?,
-        dry_run: layers.is_on("dry-run")?,
+        dry_run,
         verbosity: verbosity(layers)?,
         source,
         destination,
@@ -190,16 +190,26 @@ fn trust(layers: &Layers, compare: Compare) -> Result<bool, UsageError> {
     Ok(trust)
 }
 
-fn delete(layers: &Layers, ledger: &std::path::Path) -> Result<Option<DeleteSettings>, UsageError> {
+/// A file that is written beside the ledger if no other place is named. A dry run has no ledger, and
+/// writes only what is asked for by name.
+fn file_beside(layers: &Layers, option: &str, ledger: &Path, dry_run: bool) -> Option<PathBuf> {
+    let suffix = if option == "failures" { "failures.jsonl" } else { "deletes.jsonl" };
+    let named = layers.text(option).map(PathBuf::from);
+    named.or_else(|| (!dry_run).then(|| beside(ledger, suffix)))
+}
+
+fn delete(
+    layers: &Layers,
+    ledger: &Path,
+    dry_run: bool,
+) -> Result<Option<DeleteSettings>, UsageError> {
     let delete = DeleteSettings {
         objects_max: layers.number("delete-max", 0, u64::MAX)?.unwrap_or(DELETE_MAX_DEFAULT),
         percent_max: layers
             .number("delete-max-ratio", 0, 100)?
             .unwrap_or(DELETE_MAX_RATIO_DEFAULT_PERCENT),
         unversioned: layers.is_on("delete-unversioned")?,
-        manifest: layers
-            .text("delete-manifest")
-            .map_or_else(|| beside(ledger, "deletes.jsonl"), PathBuf::from),
+        manifest: file_beside(layers, "delete-manifest", ledger, dry_run),
     };
     let switch = layers.switch("delete")?;
     if switch == Some(true) {
@@ -329,11 +339,11 @@ fn verbosity(layers: &Layers) -> Result<Verbosity, UsageError> {
 /// Nothing that is written may be written over something else. The failure list may well be the
 /// list of keys: a retry reads it first and writes it last.
 fn distinct_files(layers: &Layers, settings: &CopySettings) -> Result<(), UsageError> {
-    let manifest = settings.delete.as_ref().map(|delete| &delete.manifest);
+    let manifest = settings.delete.as_ref().and_then(|delete| delete.manifest.as_ref());
     let keys = settings.select.keys_from.as_ref();
     let written = [
         ("ledger", Some(&settings.ledger)),
-        ("failures", Some(&settings.failures)),
+        ("failures", settings.failures.as_ref()),
         ("delete-manifest", manifest),
     ];
     let pairs = [(0, 1), (0, 2), (1, 2)];

@@ -72,7 +72,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(settings.ledger, Path::new(&format!("/home/me/.local/state/tranship/{id}.redb")));
     assert_eq!(
         settings.failures,
-        Path::new(&format!("/home/me/.local/state/tranship/{id}.failures.jsonl"))
+        Some(PathBuf::from(format!("/home/me/.local/state/tranship/{id}.failures.jsonl")))
     );
 }
 
@@ -122,11 +122,14 @@ ledger = "/l/x.redb"
         objects_max: 5,
         percent_max: 10,
         unversioned: true,
-        manifest: PathBuf::from("/l/x.deletes.jsonl"),
+        manifest: Some(PathBuf::from("/l/x.deletes.jsonl")),
     };
     assert_eq!(settings.delete, Some(delete));
     assert_eq!(settings.sse, Some(Sse::Kms { key_id: Some("k".to_owned()) }));
-    assert_eq!((settings.tags, settings.failures), (false, PathBuf::from("/l/x.failures.jsonl")));
+    assert_eq!(
+        (settings.tags, settings.failures),
+        (false, Some(PathBuf::from("/l/x.failures.jsonl")))
+    );
 }
 
 #[test]

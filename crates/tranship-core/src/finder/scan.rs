@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use crate::compare::{self, Pair, Verdict};
 use crate::error::{ErrorKind, LedgerError, StageError, StoreError};
+use crate::location::rename;
 use crate::message::{Action, Entry, ObjectsTask, ScanTask, Work, entry_bytes};
-use crate::object::{Millis, ObjectKey};
+use crate::object::{KEY_LENGTH_MAX_BYTES, Millis, ObjectKey};
 use crate::outcome::{Account, Count, Outcome};
 use crate::policy::Filter;
 use crate::ports::Queue;
@@ -33,15 +34,32 @@ pub trait KeyLines: Send + Sync + std::fmt::Debug {
     fn read(&self, from: u64, limit: usize) -> Result<(Vec<ObjectKey>, u64), String>;
 }
 
-/// Runs a scan until its range is listed, or the process is to end; the message may then be deleted.
+/// How a scan ended, for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScanEnd {
+    /// Its range is listed, or somebody else lists it: the message has done its work.
+    Done,
+    /// The process is to end. What was listed is closed, and the rest is still to be listed.
+    Left,
+}
+
+impl ScanEnd {
+    fn of(stage: &Stage, scan: &Scan) -> Self {
+        if !scan.closed && stage.is_stopping() { Self::Left } else { Self::Done }
+    }
+}
+
+/// Runs a scan until its range is listed, or the process is to end.
 pub async fn run(
     stage: &Stage,
     task: &ScanTask,
     lines: Option<&Arc<dyn KeyLines>>,
-) -> Result<(), StageError> {
-    let Some(mut scan) = start(stage, task).await? else { return Ok(()) };
+) -> Result<ScanEnd, StageError> {
+    let Some(mut scan) = start(stage, task).await? else { return Ok(ScanEnd::Done) };
     match scan.range.clone() {
-        ScanRange::Keys { .. } => Box::pin(Lister::new(stage, &scan).run(scan, task.hops)).await,
+        ScanRange::Keys { .. } => {
+            return Box::pin(Lister::new(stage, &scan).run(scan, task.hops)).await;
+        }
         ScanRange::File { .. } => {
             let Some(lines) = lines else {
                 let text = "the run was begun with a file of keys; name it again with --keys-from";
@@ -52,7 +70,6 @@ pub async fn run(
                     break;
                 }
             }
-            Ok(())
         }
         ScanRange::Candidates { .. } => {
             while !scan.closed && !stage.is_stopping() {
@@ -60,9 +77,9 @@ pub async fn run(
                     break;
                 }
             }
-            Ok(())
         }
     }
+    Ok(ScanEnd::of(stage, &scan))
 }
 
 /// Takes the scan up under a new attempt; `None` if there is nothing to do.
@@ -161,7 +178,7 @@ async fn make_room(stage: &Stage) -> Result<(), LedgerError> {
 }
 
 /// Packs entries into tasks, by number, bytes and message size; a large object has its own.
-fn pack(stage: &Stage, entries: Vec<Entry>) -> Vec<Vec<Entry>> {
+pub(super) fn pack(stage: &Stage, entries: Vec<Entry>) -> Vec<Vec<Entry>> {
     let limits = &stage.policy.limits;
     let mut tasks: Vec<Vec<Entry>> = Vec::new();
     let mut open: Vec<Entry> = Vec::new();
@@ -189,41 +206,89 @@ fn pack(stage: &Stage, entries: Vec<Entry>) -> Vec<Vec<Entry>> {
     tasks
 }
 
-/// One side's listing: a page at a time, checked as it comes.
+/// One side's listing: a page at a time, checked as it comes, its keys in the source's terms.
 struct Side<'a> {
     store: &'a dyn ObjectStore,
-    /// The prefix to list, and how its keys are called at the source.
-    prefix: String,
+    /// The prefix to list.
+    prefix: &'a str,
+    /// What stands in its place at the source.
+    source_prefix: &'a str,
     buffer: Vec<Listed>,
-    /// The last key that was listed, in this side's own terms.
+    /// The last key that was listed, as this side calls it.
     after: Option<ObjectKey>,
+    /// The last key that an earlier window has dealt with.
+    cursor: Option<ObjectKey>,
     continuation: Option<String>,
     done: bool,
 }
 
-impl Side<'_> {
+impl<'a> Side<'a> {
+    fn new(
+        store: &'a dyn ObjectStore,
+        prefix: &'a str,
+        source_prefix: &'a str,
+        cursor: Option<&ObjectKey>,
+    ) -> Self {
+        let after = cursor.and_then(|key| rename(source_prefix, prefix, key)).map(listable);
+        let (cursor, buffer) = (cursor.cloned(), Vec::new());
+        let (continuation, done) = (None, false);
+        Self { store, prefix, source_prefix, buffer, after, cursor, continuation, done }
+    }
+
     async fn fill(&mut self, stage: &Stage, through: Option<&ObjectKey>) -> Result<(), StoreError> {
-        if self.done || !self.buffer.is_empty() {
-            return Ok(());
+        while !self.done && self.buffer.is_empty() {
+            let request = ListRequest {
+                prefix: self.prefix.to_owned(),
+                after: self.after.clone(),
+                limit: PAGE_KEYS,
+                continuation: self.continuation.take(),
+            };
+            let page = stage.retried(|| checked(self.store, &request)).await?;
+            let ListPage { mut objects, truncated, continuation } = page;
+            self.after = objects.last().map(|last| last.key.clone()).or(self.after.take());
+            self.continuation = continuation;
+            self.done = !truncated;
+            if self.prefix != self.source_prefix {
+                for listed in &mut objects {
+                    if let Some(key) = rename(self.prefix, self.source_prefix, &listed.key) {
+                        listed.key = key;
+                    }
+                }
+            }
+            objects.retain(|listed| self.cursor.as_ref().is_none_or(|after| listed.key > *after));
+            self.buffer = objects;
+            if let Some(through) = through {
+                self.end_at(through);
+            }
         }
-        let request = ListRequest {
-            prefix: self.prefix.clone(),
-            after: self.after.clone(),
-            limit: PAGE_KEYS,
-            continuation: self.continuation.take(),
-        };
-        let page = stage.retried(|| checked(self.store, &request)).await?;
-        let ListPage { mut objects, truncated, continuation } = page;
-        self.after = objects.last().map(|last| last.key.clone()).or(self.after.take());
-        self.continuation = continuation;
-        let before = objects.len();
-        if let Some(through) = through {
-            objects.truncate(objects.partition_point(|listed| listed.key <= *through));
-        }
-        self.done = !truncated || objects.len() < before;
-        self.buffer = objects;
         Ok(())
     }
+
+    /// The range ends here: what is listed beyond belongs to another scan.
+    fn end_at(&mut self, through: &ObjectKey) {
+        let at = self.buffer.partition_point(|listed| listed.key <= *through);
+        if at < self.buffer.len() {
+            self.buffer.truncate(at);
+            self.done = true;
+        }
+    }
+
+    /// Takes out of the buffer what is listed up to a key.
+    fn take_through(&mut self, bound: &ObjectKey) -> Vec<Listed> {
+        let at = self.buffer.partition_point(|listed| listed.key <= *bound);
+        self.buffer.drain(..at).collect()
+    }
+}
+
+/// A key that a listing may start after: a longer one than keys can be is cut, and whoever lists
+/// skips what comes between.
+fn listable(key: ObjectKey) -> ObjectKey {
+    let text = key.as_str();
+    if text.len() <= KEY_LENGTH_MAX_BYTES {
+        return key;
+    }
+    let end = (0..=KEY_LENGTH_MAX_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    ObjectKey::new(text.get(..end).unwrap_or_default())
 }
 
 /// Lists a page and refuses one that is out of order, repeats itself or leaves its prefix.
@@ -248,24 +313,16 @@ struct Lister<'a> {
 
 impl<'a> Lister<'a> {
     fn new(stage: &'a Stage, scan: &Scan) -> Self {
-        let side = |store: &'a dyn ObjectStore, prefix: &str, after| Side {
-            store,
-            prefix: prefix.to_owned(),
-            buffer: Vec::new(),
-            after,
-            continuation: None,
-            done: false,
-        };
-        let transfer = &stage.transfer;
-        let there = scan.cursor.as_ref().and_then(|key| transfer.destination_key(key));
+        let (here, there) = (&stage.transfer.source.prefix, &stage.transfer.destination.prefix);
+        let cursor = scan.cursor.as_ref();
         Self {
             stage,
-            source: side(&*stage.source, &transfer.source.prefix, scan.cursor.clone()),
-            destination: side(&*stage.destination, &transfer.destination.prefix, there),
+            source: Side::new(&*stage.source, here, here, cursor),
+            destination: Side::new(&*stage.destination, there, here, cursor),
         }
     }
 
-    async fn run(mut self, mut scan: Scan, hops: u32) -> Result<(), StageError> {
+    async fn run(mut self, mut scan: Scan, hops: u32) -> Result<ScanEnd, StageError> {
         let mut since_split = 0;
         while !scan.closed && !self.stage.is_stopping() {
             let mut window = Window::default();
@@ -273,17 +330,21 @@ impl<'a> Lister<'a> {
             scan.cursor = cursor.or(scan.cursor.take());
             scan.closed = ended;
             if !close_window(self.stage, &mut scan, window).await? {
-                return Ok(());
+                return Ok(ScanEnd::Done);
             }
             since_split += 1;
             if !scan.closed && since_split >= WINDOWS_BEFORE_SPLIT {
                 since_split = 0;
                 if !Box::pin(split(self.stage, &mut scan, hops)).await? {
-                    return Ok(());
+                    return Ok(ScanEnd::Done);
+                }
+                if let ScanRange::Keys { through: Some(through) } = &scan.range {
+                    self.source.end_at(through);
+                    self.destination.end_at(through);
                 }
             }
         }
-        Ok(())
+        Ok(ScanEnd::of(self.stage, &scan))
     }
 
     /// Merges until the window is large enough; gives the last key, and whether the range ended.
@@ -293,13 +354,11 @@ impl<'a> Lister<'a> {
         window: &mut Window,
     ) -> Result<(Option<ObjectKey>, bool), StageError> {
         let ScanRange::Keys { through } = &scan.range else { return Ok((None, true)) };
-        let transfer = &self.stage.transfer;
-        let through_there = through.as_ref().and_then(|key| transfer.destination_key(key));
         let mut cursor = None;
         while window.keys < self.stage.policy.limits.window_keys && !self.stage.is_stopping() {
             let (here, there) = futures_util::join!(
                 self.source.fill(self.stage, through.as_ref()),
-                self.destination.fill(self.stage, through_there.as_ref()),
+                self.destination.fill(self.stage, through.as_ref()),
             );
             here?;
             there?;
@@ -317,34 +376,19 @@ impl<'a> Lister<'a> {
 
     /// Merges what both sides have listed up to the same key; `None` if nothing is left.
     fn merge_to_bound(&mut self, window: &mut Window) -> Option<ObjectKey> {
-        let stage = self.stage;
-        let last_here = self.source.buffer.last().map(|listed| listed.key.clone());
-        let last_there = self
-            .destination
-            .buffer
-            .last()
-            .and_then(|listed| stage.transfer.source_key(&listed.key));
-        let bound = match (self.source.done, self.destination.done, last_here, last_there) {
-            (false, false, Some(here), Some(there)) => here.min(there),
-            (false, _, Some(key), _) | (true, false, _, Some(key)) => key,
-            (true, true, here, there) => here.max(there)?,
-            // A side that is not done has a key in its buffer.
-            (false, ..) | (true, false, ..) => return None,
+        let last = |side: &Side<'_>| side.buffer.last().map(|listed| listed.key.clone());
+        let (here, there) = (last(&self.source), last(&self.destination));
+        let bound = match (self.source.done, self.destination.done) {
+            // A side that is not done has a key in its buffer, and says nothing of what follows it.
+            (false, false) => here?.min(there?),
+            (false, true) => here?,
+            (true, false) => there?,
+            (true, true) => here.max(there)?,
         };
-        let at = self.source.buffer.partition_point(|listed| listed.key <= bound);
-        let here: Vec<Listed> = self.source.buffer.drain(..at).collect();
-        let mut there = Vec::new();
-        let at = self.destination.buffer.partition_point(|listed| {
-            stage.transfer.source_key(&listed.key).is_none_or(|key| key <= bound)
-        });
-        for mut listed in self.destination.buffer.drain(..at) {
-            if let Some(key) = stage.transfer.source_key(&listed.key) {
-                listed.key = key;
-                there.push(listed);
-            }
-        }
+        let here = self.source.take_through(&bound);
+        let there = self.destination.take_through(&bound);
         for pair in compare::merge(&here, &there) {
-            judge(stage, window, &pair);
+            judge(self.stage, window, &pair);
         }
         Some(bound)
     }
@@ -428,7 +472,7 @@ async fn split(stage: &Stage, scan: &mut Scan, hops: u32) -> Result<bool, StageE
     if !rows::store_both(&*stage.ledger, scan, &child).await? {
         return Ok(false);
     }
-    super::send_scan(stage, scan.generation, id, hops + 1).await?;
+    super::pass_on(stage, &ScanTask { generation: scan.generation, scan: id, hops }).await?;
     Ok(true)
 }
 

@@ -40,6 +40,8 @@ fn header(status: Status, epoch: u64) -> Header {
         server_side: false,
         checksum: None,
         reason: None,
+        losses: crate::loss::Losses::new(),
+        orphans_since: None,
     }
 }
 
@@ -56,6 +58,7 @@ fn there(etag: &str, token: Option<(u64, u64)>) -> Head {
         checksum: None,
         etag_is_opaque: false,
         restored: false,
+        losses: crate::loss::Losses::new(),
         part_count: None,
         content_size: 20 * MIB,
     }

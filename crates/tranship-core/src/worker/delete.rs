@@ -1,10 +1,9 @@
 //! Deletes a key that only the destination has, if that is still so, immediately before and after.
 
-use super::plan::abort_all;
-use super::source_is_gone;
+use super::plan::{abort_all, abort_orphans};
+use super::{head_if_there, source_is_gone};
 use crate::error::{ErrorKind, StageError};
 use crate::message::{Action, Entry};
-use crate::object::UploadId;
 use crate::outcome::Outcome;
 use crate::rows::{self, AccountRef, Header, HeaderId, TaskId};
 use crate::stage::Stage;
@@ -12,17 +11,27 @@ use crate::store::Condition;
 
 /// Deletes on the condition that the listing's object still lies there.
 pub(super) async fn delete(stage: &Stage, entry: &Entry) -> Result<Outcome, StageError> {
-    let Some(Condition::Is(etag)) = &entry.destination else { return Ok(Outcome::Extra) };
+    let key = stage.destination_key(&entry.key)?;
+    let etag = match &entry.destination {
+        Some(Condition::Is(etag)) => etag.clone(),
+        Some(Condition::Absent) => return Ok(Outcome::Extra),
+        // An event names a key and no more: what lies there now is what may be deleted.
+        None => match head_if_there(stage, &*stage.destination, &key).await? {
+            Some(there) => there.identity.etag,
+            None => return Ok(Outcome::Vanished),
+        },
+    };
     if !source_is_gone(stage, &entry.key).await? {
         return Ok(Outcome::Extra);
     }
     if stage.policy.dry_run {
         return Ok(Outcome::Deleted);
     }
-    let key = stage.destination_key(&entry.key)?;
-    let uploads = fence(stage, &HeaderId::of(&key)).await?;
-    abort_all(stage, &key, &uploads).await?;
-    let condition = stage.policy.fenced.then_some(etag);
+    if let Some(fenced) = fence(stage, &HeaderId::of(&key)).await? {
+        abort_all(stage, &key, &fenced.old_uploads).await?;
+        abort_orphans(stage, &fenced).await?;
+    }
+    let condition = stage.policy.fenced.then_some(&etag);
     match stage.retried(|| stage.destination.delete(&key, condition)).await {
         Ok(()) => {
             bring_back(stage, entry).await?;
@@ -51,20 +60,21 @@ async fn bring_back(stage: &Stage, entry: &Entry) -> Result<(), StageError> {
 
 /// A late completion of an older epoch must not bring the key back.
 ///
-/// Gives the uploads that are to be aborted: they stay named in the header, so that a crash in
-/// between loses none of them.
-async fn fence(stage: &Stage, id: &HeaderId) -> Result<Vec<UploadId>, StageError> {
+/// The header that comes back names the uploads that are to be aborted. They stay named in it, so
+/// that a crash in between loses none of them.
+async fn fence(stage: &Stage, id: &HeaderId) -> Result<Option<Header>, StageError> {
     loop {
         let Some(mut header) = rows::load::<Header>(&*stage.ledger, &id.row_key()).await? else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
+        header.orphans_since = header.may_have_orphans_since();
         header.epoch += 1;
         header.status = rows::Status::Gone;
-        header.due = None;
+        header.due = Some(stage.clock.now());
         header.old_uploads.extend(header.upload.take());
         header.revision += 1;
         if rows::store(&*stage.ledger, &header).await? {
-            return Ok(header.old_uploads);
+            return Ok(Some(header));
         }
     }
 }

@@ -6,8 +6,9 @@
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::Done;
+use super::park::{count_failure, park};
 use super::plan::replan;
+use super::{Done, back_off_ms};
 use crate::body::{Expectation, measure};
 use crate::checksum::Algorithm;
 use crate::completer;
@@ -17,9 +18,6 @@ use crate::object::{PartNumber, UploadId};
 use crate::rows::{self, Header, HeaderId, Status, group_of};
 use crate::stage::Stage;
 use crate::store::{CopySource, Part, Pin};
-
-/// Deliveries of a part's failure before the upload is planned anew.
-const BACK_OFF_MS: u64 = 2_000;
 
 /// Runs a parts task.
 pub(super) async fn run(stage: &Stage, task: &PartsTask) -> Result<Done, StageError> {
@@ -33,8 +31,28 @@ pub(super) async fn run(stage: &Stage, task: &PartsTask) -> Result<Done, StageEr
         Copied::Left(Some(error)) if error.disposition() == Disposition::Halt => {
             Ok(Done::Halt(error))
         }
-        Copied::Left(Some(_)) => Ok(Done::Again(stage.spread(BACK_OFF_MS))),
+        Copied::Left(Some(error)) => after_failure(stage, task, &header, &error).await,
     }
+}
+
+/// Another delivery, or the end of the upload if its part failed too often or for good.
+async fn after_failure(
+    stage: &Stage,
+    task: &PartsTask,
+    header: &Header,
+    error: &StoreError,
+) -> Result<Done, StageError> {
+    let permanent = error.disposition() == Disposition::Permanent;
+    // Being asked to slow down is no fault of the part.
+    let count =
+        if error.kind == ErrorKind::Throttled { 1 } else { count_failure(stage, task).await? };
+    if !permanent && count < stage.policy.failures_max {
+        return Ok(Done::Again(stage.spread(back_off_ms(count))));
+    }
+    if let Some(now) = current(stage, &header.id(), header.epoch).await? {
+        park(stage, now, error.to_string()).await?;
+    }
+    Ok(Done::Settled)
 }
 
 /// Copies all parts of a small upload and completes it, within one task.
@@ -183,7 +201,7 @@ async fn relay(
     pin: &Pin,
 ) -> Result<(crate::object::ETag, Vec<crate::checksum::Checksum>), StoreError> {
     let range = header.layout.and_then(|layout| layout.range(number));
-    let read = stage.source.get(&header.source_key, range, Some(pin)).await?;
+    let read = stage.read(&header.source_key, range, Some(pin)).await?;
     let size = read.size;
     let mut algorithms = vec![Algorithm::Crc64Nvme];
     algorithms.extend(header.checksum.map(|c| c.algorithm).filter(|a| *a != Algorithm::Crc64Nvme));

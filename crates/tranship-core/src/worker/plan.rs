@@ -4,12 +4,14 @@
 //! condition is read before the source's identity, the upload is named in the header before any
 //! task of it is sent.
 
+use super::park::park;
 use super::parts::run_all;
-use super::small::carry_over;
+use super::small::{self, carry_over};
 use super::{Settled, head_if_there, source_is_gone};
 use crate::compare;
-use crate::error::{ErrorKind, StageError, StoreError};
+use crate::error::{Disposition, ErrorKind, StageError, StoreError};
 use crate::layout::Layout;
+use crate::loss::Losses;
 use crate::message::{Message, PartsTask, Work};
 use crate::object::{ETagForm, Identity, ObjectKey, PartNumber, UploadId};
 use crate::outcome::Outcome;
@@ -17,10 +19,13 @@ use crate::policy::ServerSide;
 use crate::ports::Queue;
 use crate::protocol::{self, Intent, SWEEP_AFTER_MS};
 use crate::rows::{self, AccountRef, Bits, Header, HeaderId, Note, PARTS_PER_GROUP, Status};
-use crate::settle::settle_header;
+use crate::settle::{Settlement, settle, settle_header};
 use crate::stage::Stage;
 use crate::store::{Condition, Head, Write, layout_of};
 use crate::token::Token;
+
+/// Plans that one delivery of a task begins while others plan the same key.
+const PLANS_MAX: u32 = 4;
 
 /// What planning came to.
 enum Planned {
@@ -28,6 +33,8 @@ enum Planned {
     Open(Box<Header>),
     Settled(Outcome),
     Parked(String),
+    /// The source has become empty, and an empty object has no parts.
+    Empty(Box<Header>),
     /// Another worker plans the same key, or has done more already.
     Overtaken,
 }
@@ -39,17 +46,42 @@ pub(super) async fn plan_and_run(
     account: AccountRef,
     insist: bool,
 ) -> Result<Settled, StageError> {
-    let planned = plan(stage, source_key, account.clone(), insist).await?;
-    follow(stage, source_key, &account, planned).await
+    for _ in 0..PLANS_MAX {
+        let planned = plan(stage, source_key, account.clone(), insist).await?;
+        if matches!(planned, Planned::Overtaken) && !is_carried(stage, source_key, &account).await?
+        {
+            continue;
+        }
+        return follow(stage, source_key, &account, planned).await;
+    }
+    let text = "others keep planning the same key; it is tried again later";
+    let context = format!("plan {source_key}");
+    Err(StoreError::new(ErrorKind::Unavailable, context, text).into())
+}
+
+/// Whether the header is on its way to settle this very account: then the task is in good hands.
+async fn is_carried(
+    stage: &Stage,
+    source_key: &ObjectKey,
+    account: &AccountRef,
+) -> Result<bool, StageError> {
+    let id = HeaderId::of(&stage.destination_key(source_key)?);
+    let header = rows::load::<Header>(&*stage.ledger, &id.row_key()).await?;
+    Ok(header.is_some_and(|h| !h.status.is_terminal() && h.account == *account))
 }
 
 /// Begins a new epoch of a header whose source or upload moved.
 pub async fn replan(stage: &Stage, header: &Header) -> Result<(), StageError> {
     let account = header.account.clone();
-    let planned = Box::pin(begin(stage, header.clone(), header.tries)).await?;
+    let planned = match Box::pin(begin(stage, header.clone(), header.tries)).await {
+        Err(StageError::Store(error)) if error.disposition() == Disposition::Permanent => {
+            give_up(stage, header, &error).await?
+        }
+        planned => planned?,
+    };
     let settled = follow(stage, &header.source_key, &account, planned).await?;
-    if let Settled::Now(outcome) = settled {
-        settle_header(stage, &account, outcome, None).await?;
+    if let Settled::Now(outcome, _) = settled {
+        settle_header(stage, header, outcome, None).await?;
     }
     Ok(())
 }
@@ -75,21 +107,38 @@ async fn follow(
             }
             Ok(Settled::ByHeader)
         }
-        Planned::Settled(outcome) => Ok(Settled::Now(outcome)),
+        Planned::Settled(outcome) => Ok(Settled::Now(outcome, Losses::new())),
         Planned::Overtaken => Ok(Settled::ByHeader),
+        Planned::Empty(mut header) => {
+            let settled = small::make_empty(stage, source_key, account.clone()).await?;
+            if let Settled::Now(outcome, losses) = &settled {
+                header.losses.clone_from(losses);
+                settle_header(stage, &header, *outcome, None).await?;
+                conclude(stage, *header, Status::Gone).await?;
+            }
+            Ok(settled)
+        }
         Planned::Parked(reason) => {
-            let note = Note {
-                key: source_key.clone(),
-                size: account.listed_size,
-                reason: Some(format!(
-                    "parked: {reason}; name the key with --keys-from to try again"
-                )),
-                etag: None,
-            };
-            settle_header(stage, account, Outcome::Failed, Some(note)).await?;
+            settle_sticky(stage, source_key, account, &reason).await?;
             Ok(Settled::ByHeader)
         }
     }
+}
+
+/// Settles an object whose earlier end is its end in this run, too.
+async fn settle_sticky(
+    stage: &Stage,
+    source_key: &ObjectKey,
+    account: &AccountRef,
+    reason: &str,
+) -> Result<(), StageError> {
+    let listed_size = account.listed_size;
+    let text = format!("parked: {reason}; name the key with --keys-from to try again");
+    let (key, reason, etag) = (source_key.clone(), Some(text), None);
+    let note = Some(Note { key, size: listed_size, reason, etag });
+    let (object, outcome, losses) = (account.object, Outcome::Failed, Losses::new());
+    let settlement = Settlement { object, outcome, listed_size, note, losses };
+    Ok(settle(stage, &account.task, &[settlement]).await?)
 }
 
 async fn plan(
@@ -106,10 +155,13 @@ async fn plan(
         None => None,
     };
     let identity = source.as_ref().map(|head| &head.identity);
+    let is_ours = existing.as_ref().is_some_and(|header| header.account == account);
     let fresh = new_header(stage, source_key.clone(), destination_key, account);
     match protocol::intend(existing, fresh, identity, insist) {
         Intent::Superseded => Ok(Planned::Settled(Outcome::Superseded)),
         Intent::Parked(reason) => Ok(Planned::Parked(reason)),
+        // A write that changes nothing would only make others lose their race.
+        Intent::GoOn(header) if is_ours => Ok(Planned::Open(header)),
         Intent::GoOn(mut header) => {
             header.revision += 1;
             if rows::store(&*stage.ledger, &*header).await? {
@@ -131,20 +183,25 @@ async fn begin(stage: &Stage, header: Header, tries: u32) -> Result<Planned, Sta
         header.account.clone(),
     );
     if tries >= protocol::TRIES_MAX {
-        let mut parked = header;
-        parked.status = Status::Parked;
-        parked.due = None;
-        parked.reason.get_or_insert_with(|| "its uploads kept failing".to_owned());
-        parked.revision += 1;
-        let reason = parked.reason.clone().unwrap_or_default();
-        if !rows::store(&*stage.ledger, &parked).await? {
-            return Ok(Planned::Overtaken);
-        }
-        let uploads: Vec<_> = parked.upload.iter().chain(&parked.old_uploads).cloned().collect();
-        abort_all(stage, &parked.destination_key, &uploads).await?;
-        return Ok(Planned::Parked(reason));
+        let reason = header.reason.clone().unwrap_or_else(|| "its uploads kept failing".to_owned());
+        park(stage, header, reason).await?;
+        return Ok(Planned::Overtaken);
     }
     open(stage, protocol::next_epoch(header, &fresh, tries)).await
+}
+
+/// A plan that can never succeed: what the header holds now is parked, if it is still a plan.
+async fn give_up(
+    stage: &Stage,
+    header: &Header,
+    error: &StoreError,
+) -> Result<Planned, StageError> {
+    let now = rows::load::<Header>(&*stage.ledger, &header.id().row_key()).await?;
+    match now.filter(|now| now.status == Status::Planning) {
+        Some(now) => park(stage, now, error.to_string()).await?,
+        None => {}
+    }
+    Ok(Planned::Overtaken)
 }
 
 fn new_header(
@@ -176,17 +233,20 @@ fn new_header(
         server_side: stage.policy.server_side == ServerSide::Always,
         checksum: None,
         reason: None,
+        losses: Losses::new(),
+        orphans_since: None,
     }
 }
 
 /// Planning → open.
 async fn open(stage: &Stage, mut header: Header) -> Result<Planned, StageError> {
     header.revision += 1;
-    if !rows::store(&*stage.ledger, &header).await? {
+    if !rows::store(&*stage.ledger, &header).await? || !abort_orphans(stage, &header).await? {
         return Ok(Planned::Overtaken);
     }
     let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
-    let Some(source) = head_if_there(stage, &*stage.source, &header.source_key).await? else {
+    let source = head_if_there(stage, &*stage.source, &header.source_key).await;
+    let Some(source) = stage.judged(source)? else {
         if source_is_gone(stage, &header.source_key).await? {
             return end(stage, header, Status::Gone, Outcome::Vanished).await;
         }
@@ -196,6 +256,9 @@ async fn open(stage: &Stage, mut header: Header) -> Result<Planned, StageError> 
     };
     if let Some(ended) = already_settled(stage, &header, &source, there.as_ref()).await? {
         return Ok(ended);
+    }
+    if source.identity.size == 0 {
+        return Ok(Planned::Empty(Box::new(header)));
     }
     let older = there.as_ref().and_then(|head| Token::read(&head.attributes.user));
     let floor =
@@ -212,9 +275,10 @@ async fn open(stage: &Stage, mut header: Header) -> Result<Planned, StageError> 
         random: header.random,
         source: source.identity.clone(),
     };
-    let (write, _) = carry_over(stage, &header.source_key, &source, Some(token)).await?;
+    let carried = carry_over(stage, &header.source_key, &source, Some(token)).await?;
+    header.losses = carried.losses;
     header.source = Some(source.identity);
-    create(stage, header, &write).await
+    create(stage, header, &carried.write).await
 }
 
 async fn create(stage: &Stage, mut header: Header, write: &Write) -> Result<Planned, StageError> {
@@ -227,7 +291,7 @@ async fn create(stage: &Stage, mut header: Header, write: &Write) -> Result<Plan
     header.revision += 1;
     header.old_uploads = old.clone();
     if !rows::store(&*stage.ledger, &header).await? {
-        stage.retried(|| stage.destination.abort_upload(&key, &upload)).await?;
+        abort_all(stage, &key, &[upload]).await?;
         return Ok(Planned::Overtaken);
     }
     if !old.is_empty() {
@@ -261,18 +325,24 @@ async fn already_settled(
 
 async fn end(
     stage: &Stage,
-    mut header: Header,
+    header: Header,
     status: Status,
     outcome: Outcome,
 ) -> Result<Planned, StageError> {
-    let uploads = header.old_uploads.clone();
-    abort_all(stage, &header.destination_key, &uploads).await?;
+    // Settled first: nobody looks at a header again once it has ended.
+    settle_header(stage, &header, outcome, None).await?;
+    let stored = conclude(stage, header, status).await?;
+    Ok(if stored { Planned::Settled(outcome) } else { Planned::Overtaken })
+}
+
+/// A terminal state without an upload; `false`: the header has moved on.
+async fn conclude(stage: &Stage, mut header: Header, status: Status) -> Result<bool, StageError> {
+    abort_all(stage, &header.destination_key, &header.old_uploads).await?;
     header.status = status;
     header.due = None;
     header.old_uploads.clear();
     header.revision += 1;
-    let stored = rows::store(&*stage.ledger, &header).await?;
-    Ok(if stored { Planned::Settled(outcome) } else { Planned::Overtaken })
+    Ok(rows::store(&*stage.ledger, &header).await?)
 }
 
 /// The source's own layout where it can be learned and held, else the one that cost chooses.
@@ -324,6 +394,37 @@ pub(crate) async fn abort_all(
         }
     }
     Ok(())
+}
+
+/// Aborts the uploads that earlier intents of this key left behind: created, by an answer that was
+/// lost or a process that died, and never named in the header. `false`: the header has moved on.
+///
+/// The header is read again after the listing. If it is still this one, every listed upload was
+/// created under an earlier intent, whose planner can no longer make the header name it.
+pub(crate) async fn abort_orphans(stage: &Stage, header: &Header) -> Result<bool, StageError> {
+    let Some(since) = header.orphans_since else { return Ok(true) };
+    let key = &header.destination_key;
+    let listed = match stage.retried(|| stage.destination.list_uploads(key)).await {
+        Ok(listed) => listed,
+        // Whoever may write need not be allowed to list uploads, and not every store can. What is
+        // left then is the lifecycle rule's.
+        Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::Unsupported) => {
+            return Ok(true);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let now = rows::load::<Header>(&*stage.ledger, &header.id().row_key()).await?;
+    if now.is_none_or(|now| now.revision != header.revision) {
+        return Ok(false);
+    }
+    let named: Vec<_> = header.upload.iter().chain(&header.old_uploads).collect();
+    let orphans = listed
+        .into_iter()
+        .filter(|open| open.initiated.plus(protocol::CLOCK_SKEW_MS) >= since)
+        .map(|open| open.upload)
+        .filter(|upload| !named.contains(&upload));
+    abort_all(stage, key, &orphans.collect::<Vec<_>>()).await?;
+    Ok(true)
 }
 
 /// Sends the tasks of all parts of an upload.

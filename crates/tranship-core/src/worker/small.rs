@@ -5,15 +5,18 @@
 
 use std::sync::atomic::Ordering;
 
+use futures_util::future::BoxFuture;
+
 use super::{Settled, head_if_there, plan, source_is_gone};
 use crate::body::{Expectation, measure};
 use crate::compare;
 use crate::error::{ErrorKind, StageError, StoreError};
+use crate::loss::{Loss, Losses};
 use crate::message::{Action, Entry};
-use crate::object::{ETagForm, Identity, ObjectKey};
+use crate::object::{ETagForm, Identity, Millis, ObjectKey};
 use crate::outcome::Outcome;
 use crate::policy::{Compare, ServerSide};
-use crate::rows::AccountRef;
+use crate::rows::{self, AccountRef, Evidence, HeaderId};
 use crate::stage::Stage;
 use crate::store::{Condition, CopySource, Head, Pin, Put, Read, Write, Written};
 use crate::token::{self, Token};
@@ -46,23 +49,23 @@ pub(super) async fn make_equal(
         if action != Action::Copy
             && let Some(outcome) = decide(stage, entry, &there).await?
         {
-            return Ok(Settled::Now(outcome));
+            return Ok(Settled::Now(outcome, Losses::new()));
         }
         if stage.policy.dry_run {
-            return Ok(Settled::Now(Outcome::Copied));
+            return Ok(Settled::Now(Outcome::Copied, Losses::new()));
         }
         if must_be_multipart(stage, entry, pin.as_ref()) {
-            return plan::plan_and_run(stage, &entry.key, account, insists(entry)).await;
+            return plan::plan_and_run(stage, &entry.key, account, insists(stage, entry)).await;
         }
         let listed = entry.size;
         match copy(stage, &entry.key, &key, pin.as_ref(), &there.condition, listed).await {
-            Ok(Copied::Landed) => return Ok(Settled::Now(Outcome::Copied)),
+            Ok(Copied::Landed(losses)) => return Ok(Settled::Now(Outcome::Copied, losses)),
             Ok(Copied::TooLarge) => {
-                return plan::plan_and_run(stage, &entry.key, account, insists(entry)).await;
+                return plan::plan_and_run(stage, &entry.key, account, insists(stage, entry)).await;
             }
             Err(StageError::Store(error)) => {
                 if let Some(outcome) = after_error(stage, entry, error).await? {
-                    return Ok(Settled::Now(outcome));
+                    return Ok(Settled::Now(outcome, Losses::new()));
                 }
                 // Something moved: look at both sides again, and take what is there now.
                 action = Action::Look;
@@ -75,9 +78,22 @@ pub(super) async fn make_equal(
     Err(StoreError::new(ErrorKind::PreconditionFailed, format!("copy {}", entry.key), text).into())
 }
 
+/// Copies what was large when it was listed, and is empty now.
+pub(super) fn make_empty<'a>(
+    stage: &'a Stage,
+    key: &ObjectKey,
+    account: AccountRef,
+) -> BoxFuture<'a, Result<Settled, StageError>> {
+    let (key, modified) = (key.clone(), Millis::default());
+    let action = Action::Look;
+    let entry = Entry { key, action, size: 0, etag: None, modified, destination: None };
+    // Boxed as a trait object: it may have grown again, and be planned again.
+    Box::pin(async move { make_equal(stage, &entry, account).await })
+}
+
 /// A key that was named by hand is tried again even if it was given up before.
-fn insists(entry: &Entry) -> bool {
-    entry.action == Action::Look
+fn insists(stage: &Stage, entry: &Entry) -> bool {
+    stage.policy.retry_parked || entry.action == Action::Look
 }
 
 /// What an error of a copy leaves to do: an outcome, another look (`None`), or the error itself.
@@ -144,7 +160,10 @@ async fn decide(
         Compare::SizeAndTime => {
             identity.size == head.identity.size && head.identity.modified >= identity.modified
         }
-        Compare::ETag | Compare::Metadata => compare::by_evidence(policy, &identity, head),
+        Compare::ETag | Compare::Metadata => {
+            compare::by_evidence(policy, &identity, head)
+                || is_remembered(stage, entry, &identity, head).await?
+        }
     };
     let same = same
         && match (&source, policy.compare) {
@@ -156,6 +175,22 @@ async fn decide(
     }
     let over = compare::may_overwrite(policy, &identity, &head.identity);
     Ok((!over).then_some(Outcome::Kept))
+}
+
+/// Whether the ledger remembers that what lies at the destination was copied from this source:
+/// the evidence where neither ETag nor metadata can carry it.
+async fn is_remembered(
+    stage: &Stage,
+    entry: &Entry,
+    source: &Identity,
+    there: &Head,
+) -> Result<bool, StageError> {
+    if Token::read(&there.attributes.user).is_some() {
+        return Ok(false);
+    }
+    let key = Evidence::row_key(&HeaderId::of(&stage.destination_key(&entry.key)?));
+    let known = rows::load::<Evidence>(&*stage.ledger, &key).await?;
+    Ok(known.is_some_and(|known| known.proves(source, &there.identity)))
 }
 
 /// Whether headers, user metadata and tags agree.
@@ -186,7 +221,7 @@ fn must_be_multipart(stage: &Stage, entry: &Entry, pin: Option<&Pin>) -> bool {
 }
 
 enum Copied {
-    Landed,
+    Landed(Losses),
     /// It has grown, or turned out to be multipart.
     TooLarge,
 }
@@ -205,7 +240,7 @@ async fn copy(
         let read = if stage.policy.server_side == ServerSide::Always {
             None
         } else {
-            Some(stage.source.get(source_key, None, pin).await)
+            Some(stage.read(source_key, None, pin).await)
         };
         let result = match read {
             Some(Ok(read)) => {
@@ -221,16 +256,7 @@ async fn copy(
             None => server_side(stage, source_key, key, condition).await,
         };
         match result {
-            Ok(Landed::Proven) => return Ok(Copied::Landed),
-            // The destination's `ETag` says nothing about the bytes, which only now is known. Without a
-            // token the next run could not tell that this object is equal: write it once more.
-            Ok(Landed::Unproven(written)) => {
-                stage.destination_is_opaque.store(true, Ordering::Relaxed);
-                if !stage.policy.token {
-                    return Ok(Copied::Landed);
-                }
-                return Box::pin(rewrite(stage, source_key, key, pin, &written)).await;
-            }
+            Ok(landed) => return Box::pin(settle_landed(stage, source_key, key, landed)).await,
             Err(error) => {
                 attempt += 1;
                 let again = error.disposition() == crate::error::Disposition::Retry && attempt < 3;
@@ -243,22 +269,48 @@ async fn copy(
     }
 }
 
-async fn rewrite(
+/// Sees to it that the next run can tell that this object is equal.
+async fn settle_landed(
     stage: &Stage,
     source_key: &ObjectKey,
     key: &ObjectKey,
-    pin: Option<&Pin>,
-    written: &Written,
+    landed: Landed,
 ) -> Result<Copied, StageError> {
-    let condition = Condition::Is(written.etag.clone());
-    let read = stage.source.get(source_key, None, pin).await?;
-    relay(stage, source_key, key, read, &condition, true).await?;
-    Ok(Copied::Landed)
+    let Landed { source, written, proven, tokenless, losses } = landed;
+    if proven {
+        return Ok(Copied::Landed(losses));
+    }
+    // The destination's ETag says nothing about the bytes, which only now is known.
+    stage.destination_is_opaque.store(true, Ordering::Relaxed);
+    if stage.policy.token && !tokenless {
+        // Written once more, with a token; the next objects have theirs at once.
+        let condition = Condition::Is(written.etag.clone());
+        let read = stage.read(source_key, None, Some(&Pin::from(&source))).await?;
+        let landed = relay(stage, source_key, key, read, &condition, true).await?;
+        if landed.proven {
+            return Ok(Copied::Landed(landed.losses));
+        }
+        return remember(stage, key, landed).await;
+    }
+    let landed = Landed { source, written, proven, tokenless, losses };
+    remember(stage, key, landed).await
 }
 
-enum Landed {
-    Proven,
-    Unproven(Written),
+async fn remember(stage: &Stage, key: &ObjectKey, landed: Landed) -> Result<Copied, StageError> {
+    let Landed { source, written, losses, .. } = landed;
+    Evidence::remember(&*stage.ledger, HeaderId::of(key), source, written.etag).await?;
+    Ok(Copied::Landed(losses))
+}
+
+/// A whole object that was written.
+struct Landed {
+    source: Identity,
+    written: Written,
+    /// ETag or token say which source it was copied from.
+    proven: bool,
+    /// A token was to be written, and found no room.
+    tokenless: bool,
+    losses: Losses,
 }
 
 /// Passes an open read on to the destination.
@@ -274,7 +326,15 @@ async fn relay(
     let plain = head.identity.etag.form() == ETagForm::Plain && !head.etag_is_opaque;
     let opaque = stage.destination_is_opaque.load(Ordering::Relaxed);
     let token = (with_token || opaque || !plain).then(|| new_token(stage, 0, &head.identity));
-    let (write, token) = carry_over(stage, source_key, &head, token).await?;
+    let wanted = token.is_some();
+    let Carried { write, token, losses } = carry_over(stage, source_key, &head, token).await?;
+    let landed = |written: Written| Landed {
+        proven: written.etag == head.identity.etag || token.is_some(),
+        tokenless: wanted && token.is_none(),
+        source: head.identity.clone(),
+        written,
+        losses: losses.clone(),
+    };
     let expectation = Expectation { size, checksum: head.checksum, algorithms: Vec::new() };
     let (body, meter) = measure(body, expectation, stage.progress.clone());
     let put = Put {
@@ -291,8 +351,7 @@ async fn relay(
             if !stage.policy.fenced {
                 look_again(stage, source_key, &head.identity).await?;
             }
-            let proven = written.etag == head.identity.etag || token.is_some();
-            Ok(if proven { Landed::Proven } else { Landed::Unproven(written) })
+            Ok(landed(written))
         }
         Err(error) => {
             if let Some(fault) = meter.read().fault {
@@ -302,7 +361,7 @@ async fn relay(
                     fault,
                 ));
             }
-            resolve(stage, key, &head.identity, token.as_ref(), error).await
+            resolve(stage, key, &head.identity, token.as_ref(), error).await.map(landed)
         }
     }
 }
@@ -325,7 +384,7 @@ async fn resolve(
     source: &Identity,
     token: Option<&Token>,
     error: StoreError,
-) -> Result<Landed, StoreError> {
+) -> Result<Written, StoreError> {
     if !error.kind.is_ambiguous() {
         return Err(error);
     }
@@ -336,7 +395,8 @@ async fn resolve(
         (Some(ours), Some(token)) => ours.random == token.random && ours.transfer == token.transfer,
         _ => there.identity.etag == source.etag && there.identity.size == source.size,
     };
-    if ours { Ok(Landed::Proven) } else { Err(error) }
+    let Identity { etag, version, .. } = there.identity;
+    if ours { Ok(Written { etag, version }) } else { Err(error) }
 }
 
 async fn server_side(
@@ -346,8 +406,15 @@ async fn server_side(
     condition: &Condition,
 ) -> Result<Landed, StoreError> {
     let head = stage.source.head(source_key, None, None).await?;
-    let token = new_token(stage, 0, &head.identity);
-    let (write, token) = carry_over(stage, source_key, &head, Some(token)).await?;
+    let token = Some(new_token(stage, 0, &head.identity));
+    let Carried { write, token, losses } = carry_over(stage, source_key, &head, token).await?;
+    let landed = |written: Written| Landed {
+        proven: written.etag == head.identity.etag || token.is_some(),
+        tokenless: token.is_none(),
+        source: head.identity.clone(),
+        written,
+        losses: losses.clone(),
+    };
     let pin = Pin::from(&head.identity);
     let bucket = &stage.transfer.source.bucket;
     let put = Put {
@@ -359,12 +426,11 @@ async fn server_side(
         md5: None,
     };
     match stage.destination.copy(CopySource { bucket, key: source_key, pin: &pin }, put).await {
-        Ok(written) if written.etag == head.identity.etag || token.is_some() => {
+        Ok(written) => {
             stage.progress.moved(head.identity.size);
-            Ok(Landed::Proven)
+            Ok(landed(written))
         }
-        Ok(written) => Ok(Landed::Unproven(written)),
-        Err(error) => resolve(stage, key, &head.identity, token.as_ref(), error).await,
+        Err(error) => resolve(stage, key, &head.identity, token.as_ref(), error).await.map(landed),
     }
 }
 
@@ -378,24 +444,40 @@ pub(super) fn new_token(stage: &Stage, epoch: u64, source: &Identity) -> Token {
     }
 }
 
-/// What the destination's object carries besides its bytes; the token comes back if it found room.
+/// What the destination's object carries besides its bytes.
+pub(super) struct Carried {
+    pub(super) write: Write,
+    /// The token, if it found room.
+    pub(super) token: Option<Token>,
+    pub(super) losses: Losses,
+}
+
+/// Takes over what can be taken over, and says what cannot.
 pub(super) async fn carry_over(
     stage: &Stage,
     source_key: &ObjectKey,
     head: &Head,
     token: Option<Token>,
-) -> Result<(Write, Option<Token>), StoreError> {
+) -> Result<Carried, StoreError> {
+    let policy = &stage.policy;
+    let mut losses = head.losses.clone();
     let mut attributes = head.attributes.clone();
     token::strip(&mut attributes.user);
-    if let Some(class) = &stage.policy.storage_class {
+    if let Some(class) = &policy.storage_class {
         attributes.storage_class = Some(class.clone());
     }
-    let token =
-        token.filter(|_| stage.policy.token).filter(|token| token.write(&mut attributes.user));
-    let tags = if stage.policy.tags && head.tag_count > 0 {
-        stage.retried(|| stage.source.tags(source_key, head.identity.version.as_ref())).await?
-    } else {
-        Vec::new()
-    };
-    Ok((Write { attributes, tags }, token))
+    let wanted = token.filter(|_| policy.token);
+    let wants = wanted.is_some();
+    let token = wanted.filter(|token| token.write(&mut attributes.user));
+    if wants && token.is_none() {
+        losses.insert(Loss::Token);
+    }
+    let mut tags = Vec::new();
+    if head.tag_count > 0 && policy.tags {
+        let version = head.identity.version.as_ref();
+        tags = stage.retried(|| stage.source.tags(source_key, version)).await?;
+    } else if head.tag_count > 0 {
+        losses.insert(Loss::Tags);
+    }
+    Ok(Carried { write: Write { attributes, tags }, token, losses })
 }

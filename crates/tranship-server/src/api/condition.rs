@@ -106,6 +106,7 @@ fn not_modified(object: &Object) -> S3Error {
     if let Ok(etag) = http::HeaderValue::from_str(&format!("\"{}\"", object.etag)) {
         headers.insert(http::header::ETAG, etag);
     }
+    headers.extend(clock::last_modified(&object.modified));
     error.set_headers(headers);
     error
 }

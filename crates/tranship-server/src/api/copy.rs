@@ -2,7 +2,9 @@
 
 use super::condition::{check_write, source_condition};
 use super::multipart::{no_such_upload, part_number};
-use super::properties::{check_key, check_metadata, parse_tags, properties_of, put_encryption};
+use super::properties::{
+    check_key, check_metadata, parse_tags, properties_of, put_encryption, read_as_latin1,
+};
 use super::{Api, Misbehave, caller, caller_of, misbehaves, strong};
 use crate::checksum::{Algorithm, Hasher, put_sums};
 use crate::clock;
@@ -65,8 +67,9 @@ impl Api {
 
     pub(super) fn copy_object(
         &self,
-        request: S3Request<CopyObjectInput>,
+        mut request: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
+        read_as_latin1(&mut request.input.metadata, &request.headers);
         let input = &request.input;
         check_key(&input.key)?;
         let owner = input.expected_source_bucket_owner.as_deref();

@@ -1,16 +1,14 @@
 //! Multipart uploads until they are completed: created, listed with their parts, aborted.
 
-use super::list::{encode, encoding};
-use super::properties::{check_key, parse_tags, properties_of, put_encryption};
+use super::properties::{check_key, parse_tags, properties_of, put_encryption, read_as_latin1};
 use super::{Api, caller_of, signed, strong};
 use crate::checksum::{Algorithm, put_sums};
 use crate::clock;
 use crate::store::{Access, Upload, enter};
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumAlgorithm, ChecksumType,
-    CreateMultipartUploadInput, CreateMultipartUploadOutput, EncodingType, Initiator,
-    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput,
-    MultipartUpload, Owner, Part, StorageClass,
+    CreateMultipartUploadInput, CreateMultipartUploadOutput, Initiator, ListPartsInput,
+    ListPartsOutput, Owner, Part, StorageClass,
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 use std::collections::BTreeMap;
@@ -36,24 +34,25 @@ pub(super) fn owner() -> Owner {
     Owner { display_name: None, id: Some(OWNER.to_owned()) }
 }
 
-fn initiator() -> Initiator {
+pub(super) fn initiator() -> Initiator {
     Initiator { display_name: None, id: Some(OWNER.to_owned()) }
 }
 
-fn storage_class(upload: &Upload) -> StorageClass {
+pub(super) fn storage_class(upload: &Upload) -> StorageClass {
     let class = upload.properties.storage_class.as_deref();
     StorageClass::from(class.unwrap_or("STANDARD").to_owned())
 }
 
-fn checksum_algorithm(upload: &Upload) -> Option<ChecksumAlgorithm> {
+pub(super) fn checksum_algorithm(upload: &Upload) -> Option<ChecksumAlgorithm> {
     upload.algorithm.map(|algorithm| ChecksumAlgorithm::from_static(algorithm.name()))
 }
 
 impl Api {
     pub(super) fn create_multipart_upload(
         &self,
-        request: S3Request<CreateMultipartUploadInput>,
+        mut request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        read_as_latin1(&mut request.input.metadata, &request.headers);
         let input = &request.input;
         check_key(&input.key)?;
         let properties = properties_of!(input)?;
@@ -146,59 +145,6 @@ impl Api {
             checksum_type: upload
                 .algorithm
                 .map(|_| ChecksumType::from_static(upload.checksum_type)),
-            ..Default::default()
-        }))
-    }
-
-    pub(super) fn list_multipart_uploads(
-        &self,
-        request: S3Request<ListMultipartUploadsInput>,
-    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
-        let input = request.input;
-        let url = encoding(&self.options, input.encoding_type.as_ref());
-        let max = input.max_uploads.unwrap_or(1000).clamp(0, 1000);
-        let prefix = input.prefix.clone().unwrap_or_default();
-        let mut buckets = self.store.lock();
-        let bucket = enter(&mut buckets, &caller_of!(input), Access::List)?;
-        let marker = input.key_marker.clone().unwrap_or_default();
-        // An upload id counts only together with the key it follows.
-        let id_marker = input.upload_id_marker.as_deref().filter(|_| !marker.is_empty());
-        let mut rest = bucket.uploads.iter().filter(|((key, id), _)| {
-            key.starts_with(&prefix)
-                && match id_marker {
-                    Some(marker_id) => (key.as_str(), id.as_str()) > (marker.as_str(), marker_id),
-                    None => *key > marker,
-                }
-        });
-        let page: Vec<_> = rest.by_ref().take(usize::try_from(max).unwrap_or_default()).collect();
-        let truncated = rest.next().is_some();
-        let last = page.last().filter(|_| truncated).map(|(row, _)| row);
-        let uploads = page
-            .iter()
-            .map(|((key, id), upload)| MultipartUpload {
-                key: Some(encode(url, key)),
-                upload_id: Some(id.clone()),
-                initiated: Some(upload.initiated.clone()),
-                initiator: Some(initiator()),
-                owner: Some(owner()),
-                storage_class: Some(storage_class(upload)),
-                checksum_algorithm: checksum_algorithm(upload),
-                checksum_type: upload
-                    .algorithm
-                    .map(|_| ChecksumType::from_static(upload.checksum_type)),
-            })
-            .collect();
-        Ok(S3Response::new(ListMultipartUploadsOutput {
-            bucket: Some(input.bucket),
-            is_truncated: Some(truncated),
-            key_marker: Some(encode(url, &marker)),
-            upload_id_marker: Some(input.upload_id_marker.unwrap_or_default()),
-            max_uploads: Some(max),
-            next_key_marker: last.map(|(key, _)| encode(url, key)),
-            next_upload_id_marker: last.map(|(_, id)| id.clone()),
-            prefix: Some(encode(url, &prefix)),
-            encoding_type: url.then(|| EncodingType::from_static(EncodingType::URL)),
-            uploads: Some(uploads),
             ..Default::default()
         }))
     }

@@ -1,6 +1,6 @@
 //! The properties of an object as they cross the API: out of a request's headers, and into an answer's.
 
-use s3s::dto::TaggingHeader;
+use s3s::dto::{Metadata, TaggingHeader};
 use s3s::{S3Result, s3_error};
 
 /// Amazon S3's limit on names and values of user metadata together.
@@ -59,6 +59,17 @@ pub(super) fn encoding(header: Option<&str>) -> Option<String> {
         .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
         .collect();
     (!kept.is_empty()).then(|| kept.join(","))
+}
+
+/// To Amazon S3, bytes beyond ASCII in a header are Latin-1, whatever the client meant by them. Only what is
+/// encoded after RFC 2047 arrives as it was meant.
+pub(super) fn read_as_latin1(metadata: &mut Option<Metadata>, headers: &http::HeaderMap) {
+    for (name, value) in metadata.iter_mut().flatten() {
+        let sent = headers.get(format!("x-amz-meta-{name}"));
+        if let Some(sent) = sent.filter(|sent| !sent.as_bytes().is_ascii()) {
+            *value = sent.as_bytes().iter().map(|byte| char::from(*byte)).collect();
+        }
+    }
 }
 
 pub(super) fn check_metadata(

@@ -2,7 +2,7 @@
 
 use super::condition::check_write;
 use super::multipart::{no_such_upload, part_number};
-use super::properties::{check_key, parse_tags, properties_of, put_encryption};
+use super::properties::{check_key, parse_tags, properties_of, put_encryption, read_as_latin1};
 use super::{Api, Misbehave, caller_of, misbehaves, signed, strong};
 use crate::checksum::{Algorithm, Hashed, Hasher, Sums, put_sums, size, sums_of};
 use crate::clock;
@@ -139,6 +139,7 @@ impl Api {
         mut request: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
         let body = request.input.body.take();
+        read_as_latin1(&mut request.input.metadata, &request.headers);
         let input = &request.input;
         let admitted = self.admit_object(input);
         let (admitted, body) = admit(admitted, &request.headers, body).await?;

@@ -108,13 +108,16 @@ impl Bucket {
         };
         match (found, version_id) {
             (Version::Object(object), _) => Ok(object),
-            (Version::DeleteMarker { version_id, .. }, asked) => {
+            (Version::DeleteMarker { version_id, modified }, asked) => {
                 let mut error =
                     if asked.is_some() { s3_error!(MethodNotAllowed) } else { no_such_key() };
                 let mut headers = http::HeaderMap::new();
                 headers.insert("x-amz-delete-marker", http::HeaderValue::from_static("true"));
                 if let Ok(id) = http::HeaderValue::from_str(&version_id) {
                     headers.insert("x-amz-version-id", id);
+                }
+                if asked.is_some() {
+                    headers.extend(crate::clock::last_modified(&modified));
                 }
                 error.set_headers(headers);
                 Err(error)

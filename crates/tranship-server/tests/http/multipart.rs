@@ -183,3 +183,22 @@ async fn discarded_writes_keep_their_row() {
     get(&server, "/bucket/k").await.is(501);
     assert_eq!(server.store().bytes_received(), u64::try_from(PART).unwrap());
 }
+
+#[tokio::test]
+async fn uploads_are_grouped_under_common_prefixes() {
+    let server = start().await;
+    for key in ["a", "b/1", "b/2", "c", "d/1"] {
+        ask(&server, &format!("POST /bucket/{key}?uploads"), &[], "").await.is(200);
+    }
+    let all = get(&server, "/bucket?uploads&delimiter=/").await;
+    assert_eq!(all.is(200).one("Delimiter"), "/");
+    assert_eq!(all.all("Key"), ["a", "c"]);
+    let groups = ["<Prefix>b/</Prefix>", "<Prefix>d/</Prefix>"];
+    assert_eq!(all.all("CommonPrefixes"), groups);
+    let two = get(&server, "/bucket?uploads&delimiter=/&max-uploads=2").await;
+    assert_eq!(two.one("NextKeyMarker"), "b/");
+    assert_eq!(two.all("CommonPrefixes"), groups[..1]);
+    let rest = get(&server, "/bucket?uploads&delimiter=/&key-marker=b/").await;
+    assert_eq!(rest.all("Key"), ["c"]);
+    assert_eq!(rest.all("CommonPrefixes"), groups[1..]);
+}

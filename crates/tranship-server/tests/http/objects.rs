@@ -57,6 +57,10 @@ async fn ranges_and_their_ends() {
     assert_eq!(range("bytes=-3").await.text(), "789");
     assert_eq!(range("bytes=8-99").await.header("content-range"), "bytes 8-9/10");
     assert_eq!(range("bytes=10-").await.is(416).one("Code"), "InvalidRange");
+    // What makes no sense as a range is as good as none.
+    for senseless in ["bytes=5-4", "bytes=0-1,4-5", "bytes=x", "lines=1-2"] {
+        assert_eq!(range(senseless).await.is(200).text(), "0123456789", "{senseless}");
+    }
     ask(&server, "GET /bucket/empty", &[("range", "bytes=0-0")], "").await.is(416);
     let head = ask(&server, "HEAD /bucket/k", &[("range", "bytes=0-0")], "").await;
     head.is(206);
@@ -94,6 +98,7 @@ async fn conditions_of_reads_and_writes() {
     ask(&server, "GET /bucket/k", &same, "").await.is(200);
     let unchanged = ask(&server, "GET /bucket/k", &[("if-none-match", &etag)], "").await;
     assert!(unchanged.is(304).body.is_empty());
+    assert!(unchanged.header("last-modified").ends_with(" GMT"));
     let since = [("if-modified-since", "Wed, 21 Oct 2037 07:28:00 GMT")];
     ask(&server, "HEAD /bucket/k", &since, "").await.is(304);
     ask(&server, "DELETE /bucket/k", &other, "").await.is(412);
@@ -202,6 +207,9 @@ async fn versions_are_kept_and_deleted_one_by_one() {
     let missing = get(&server, "/bucket/k").await;
     assert_eq!(missing.is(404).header("x-amz-delete-marker"), "true");
     assert_eq!(get(&server, &format!("/bucket/k?versionId={first}")).await.is(200).text(), "first");
+    let marker = format!("/bucket/k?versionId={}", gone.header("x-amz-version-id"));
+    let not_read = get(&server, &marker).await;
+    assert!(not_read.is(405).header("last-modified").ends_with(" GMT"));
     let all = get(&server, "/bucket?versions").await;
     assert_eq!(all.is(200).all("IsLatest"), ["true", "false", "false"]);
     let page = get(&server, "/bucket?versions&max-keys=1").await;
@@ -270,4 +278,22 @@ async fn archived_objects_are_not_read() {
     ask(&server, "POST /bucket/k?restore", &[], restore).await;
     let thawed = get(&server, "/bucket/k").await;
     assert!(thawed.is(200).header("x-amz-restore").contains("ongoing-request=\"false\""));
+}
+
+#[tokio::test]
+async fn bytes_beyond_ascii_in_a_header_are_latin1() {
+    let server = start().await;
+    ask(&server, "PUT /bucket/k", &[("x-amz-meta-name", "\u{e9}")], "").await.is(200);
+    assert_eq!(server.store().get("bucket", "k").unwrap().properties.metadata["name"], "Ã©");
+    let head = ask(&server, "HEAD /bucket/k", &[], "").await;
+    assert_eq!(head.header("x-amz-meta-name"), "=?UTF-8?B?w4PCqQ==?=");
+}
+
+#[tokio::test]
+async fn attributes_show_the_etag_bare() {
+    let server = start().await;
+    let etag = server.store().put("bucket", "k", "x");
+    let wanted = [("x-amz-object-attributes", "ETag")];
+    let attributes = ask(&server, "GET /bucket/k?attributes", &wanted, "").await;
+    assert_eq!(attributes.is(200).one("ETag"), etag);
 }

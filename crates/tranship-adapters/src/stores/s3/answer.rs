@@ -7,8 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_s3::primitives::DateTime;
 use tranship_core::checksum::{Algorithm, Checksum};
+use tranship_core::loss::{Loss, Losses};
 use tranship_core::object::{ByteRange, ETag, Identity, Millis, VersionId};
 use tranship_core::store::{Attributes, Head, Pin};
+
+use super::metadata::decoded;
 
 /// The parts of an answer that GET and HEAD share.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +28,8 @@ pub(super) struct Answer {
     pub customer_key: Option<String>,
     pub restore: Option<String>,
     pub part_count: Option<i32>,
+    pub locked: bool,
+    pub missing_metadata: Option<i32>,
 }
 
 /// The checksums that an answer carries, as text.
@@ -71,6 +76,11 @@ macro_rules! answer {
             customer_key: $output.sse_customer_algorithm,
             restore: $output.restore,
             part_count: $output.parts_count,
+            locked: $output.object_lock_mode.is_some()
+                || $output
+                    .object_lock_legal_hold_status
+                    .is_some_and(|status| status.as_str() == "ON"),
+            missing_metadata: $output.missing_meta,
         }
     }};
 }
@@ -82,7 +92,8 @@ pub(super) fn storage_class(class: Option<&str>) -> Option<String> {
 }
 
 pub(super) fn sorted(metadata: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
-    metadata.unwrap_or_default().into_iter().collect()
+    let metadata = metadata.unwrap_or_default().into_iter();
+    metadata.map(|(name, value)| (name, decoded(&value))).collect()
 }
 
 pub(super) fn millis(time: Option<&DateTime>) -> Millis {
@@ -115,6 +126,21 @@ impl StoredChecksum {
     }
 }
 
+/// How an answer differs from what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Difference {
+    /// It is of another generation: the store does not honour conditions, and the object moved.
+    Moved(String),
+    /// It is not what was asked for.
+    Lie(String),
+}
+
+impl From<String> for Difference {
+    fn from(text: String) -> Self {
+        Self::Lie(text)
+    }
+}
+
 impl Answer {
     /// Size of the answer's own bytes.
     fn content_size(&self) -> Result<u64, String> {
@@ -130,21 +156,27 @@ impl Answer {
     }
 
     /// Whether this is what was asked for; else what differs.
-    pub(super) fn check(&self, range: Option<ByteRange>, pin: Option<&Pin>) -> Result<(), String> {
+    pub(super) fn check(
+        &self,
+        range: Option<ByteRange>,
+        pin: Option<&Pin>,
+    ) -> Result<(), Difference> {
         let etag = self.etag()?;
         if let Some(pin) = pin
             && etag != pin.etag
         {
-            return Err(format!("asked for ETag {}, answered with {etag}", pin.etag));
+            let text = format!("asked for ETag {}, answered with {etag}", pin.etag);
+            return Err(Difference::Moved(text));
         }
         if let Some(VersionId(asked)) = pin.and_then(|pin| pin.version.as_ref())
             && let Some(answered) = &self.version
             && asked != answered
         {
-            return Err(format!("asked for version {asked}, answered with {answered}"));
+            let text = format!("asked for version {asked}, answered with {answered}");
+            return Err(Difference::Moved(text));
         }
         let size = self.content_size()?;
-        match (range, &self.content_range) {
+        Ok(match (range, &self.content_range) {
             (None, None) => Ok(()),
             (None, Some(text)) => Err(format!("asked for the whole, answered with {text:?}")),
             (Some(range), Some(text)) => check_range(range, text, size),
@@ -153,12 +185,20 @@ impl Answer {
             (Some(range), None) => {
                 Err(format!("asked for {}, answered with all {size} bytes", range.header()))
             }
-        }
+        }?)
     }
 
     fn etag(&self) -> Result<ETag, String> {
         let etag = self.etag.as_deref().ok_or("the answer has no ETag")?;
         Ok(ETag::new(etag))
+    }
+
+    fn losses(&self) -> Losses {
+        let missing = self.missing_metadata.is_some_and(|count| count > 0);
+        [(self.locked, Loss::Lock), (missing, Loss::Metadata)]
+            .into_iter()
+            .filter_map(|(lost, loss)| lost.then_some(loss))
+            .collect()
     }
 
     pub(super) fn head(self) -> Result<Head, String> {
@@ -180,6 +220,7 @@ impl Answer {
                 .as_deref()
                 .is_some_and(|r| r.contains("ongoing-request=\"false\"")),
             part_count: self.part_count.and_then(|count| u32::try_from(count).ok()),
+            losses: self.losses(),
             attributes: self.attributes,
         })
     }

@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region};
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
@@ -17,7 +19,9 @@ use aws_sdk_s3::config::{
     RuntimeComponents, SharedHttpClient, StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::error::BoxError;
+use aws_types::service_config::ServiceConfigKey;
 use tranship_core::error::{ErrorKind, StoreError};
+use tranship_core::object::escape;
 
 use super::errors::NO_REGION;
 use super::settings::S3Settings;
@@ -30,15 +34,13 @@ pub(super) async fn client(
     settings: &S3Settings,
     http_client: SharedHttpClient,
 ) -> Result<Client, StoreError> {
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client);
+    let mut loader =
+        aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client.clone());
     let region = settings.region.clone();
     let region =
         region.or_else(|| settings.endpoint.is_some().then(|| REGION_OF_ENDPOINTS.to_owned()));
     if let Some(region) = region {
         loader = loader.region(Region::new(region));
-    }
-    if let Some(endpoint) = &settings.endpoint {
-        loader = loader.endpoint_url(endpoint);
     }
     if let Some(profile) = &settings.profile {
         loader = loader.profile_name(profile);
@@ -52,9 +54,17 @@ pub(super) async fn client(
         loader = loader.credentials_provider(credentials);
     }
     let shared = Box::pin(loader.load()).await;
-    if shared.region().is_none() {
+    let refused = |why: String| {
         let context = format!("connecting to s3://{}", settings.bucket);
-        return Err(StoreError::new(ErrorKind::Invalid, context, NO_REGION));
+        StoreError::new(ErrorKind::Invalid, context, why)
+    };
+    if settings.endpoint.is_none()
+        && let Some(elsewhere) = configured_endpoint(&shared)
+    {
+        return Err(refused(not_asked_for(&elsewhere)));
+    }
+    if shared.region().is_none() {
+        return Err(refused(NO_REGION.to_owned()));
     }
     let mut config = aws_sdk_s3::config::Builder::from(&shared)
         .force_path_style(settings.path_style)
@@ -64,10 +74,45 @@ pub(super) async fn client(
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
         .interceptor(EveryRequest::new(settings));
+    if let Some(endpoint) = &settings.endpoint {
+        // Set here and not above, so that no variable of the environment goes before it.
+        config = config.endpoint_url(endpoint);
+    }
     if settings.anonymous {
         config = config.allow_no_auth();
+    } else if let (Some(profile), None) = (&settings.profile, &settings.credentials) {
+        let credentials = credentials_of(profile, shared.region(), http_client);
+        config = config.credentials_provider(credentials);
     }
     Ok(Client::from_conf(config.build()))
+}
+
+/// The credentials of a profile, and of nothing else. In the default chain the environment's go before
+/// those of a profile that was named.
+fn credentials_of(
+    profile: &str,
+    region: Option<&Region>,
+    http_client: SharedHttpClient,
+) -> ProfileFileCredentialsProvider {
+    let how = ProviderConfig::default().with_region(region.cloned()).with_http_client(http_client);
+    ProfileFileCredentialsProvider::builder().configure(&how).profile_name(profile).build()
+}
+
+/// The endpoint that the SDK would take from the environment or the profile, for S3 or for all
+/// services.
+fn configured_endpoint(shared: &SdkConfig) -> Option<String> {
+    let key = ServiceConfigKey::builder();
+    let key = key.service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
+    let of_s3 = shared.service_config().and_then(|config| config.load_config(key));
+    of_s3.or_else(|| shared.endpoint_url().map(str::to_owned))
+}
+
+/// The name of a transfer says where its objects lie, so a variable may not lead them elsewhere.
+fn not_asked_for(elsewhere: &str) -> String {
+    format!(
+        "AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's endpoint_url leads to {}, and no endpoint was given for this side: give that one if it is meant, or set AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true for Amazon S3",
+        escape(elsewhere)
+    )
 }
 
 /// What the settings change in every request, whatever the call.

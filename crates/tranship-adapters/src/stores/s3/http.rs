@@ -20,7 +20,7 @@ const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(4);
 pub fn http_client(ca_bundle_pem: Option<&[u8]>) -> Result<SharedHttpClient, StoreError> {
     let mut trust = TrustStore::default();
     if let Some(pem) = ca_bundle_pem {
-        check_bundle(pem).map_err(invalid)?;
+        check_ca_bundle(pem).map_err(invalid)?;
         trust.add_pem_certificate(pem);
     }
     let tls = TlsContext::builder()
@@ -38,9 +38,9 @@ fn invalid(message: String) -> StoreError {
     StoreError::new(ErrorKind::Invalid, "reading the CA bundle", message)
 }
 
-/// The client builder below the SDK panics on certificates that it cannot parse, so they are parsed
-/// here first.
-fn check_bundle(pem: &[u8]) -> Result<(), String> {
+/// Whether there are certificates in it, and all can be parsed: the client builder below the SDK
+/// panics on those that it cannot.
+pub fn check_ca_bundle(pem: &[u8]) -> Result<(), String> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| error.to_string())?;

@@ -1,8 +1,8 @@
 //! Calls that read the bucket: itself, its keys, its open uploads and their parts.
 
 use aws_sdk_s3::types::{
-    BucketVersioningStatus, EncodingType, MultipartUpload, Object, ObjectStorageClass,
-    OptionalObjectAttributes, Part as ListedPart,
+    BucketVersioningStatus, EncodingType, ExpirationStatus, MultipartUpload, Object,
+    ObjectStorageClass, OptionalObjectAttributes, Part as ListedPart,
 };
 use tranship_core::error::{ErrorKind, StoreError};
 use tranship_core::object::{ETag, ObjectKey, PartNumber, UploadId};
@@ -26,7 +26,25 @@ impl S3Store {
             Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::Unsupported) => false,
             Err(error) => return Err(error),
         };
-        Ok(BucketFacts { versioned, region: head.bucket_region })
+        let aborts_incomplete_uploads = self.aborts_incomplete_uploads().await;
+        Ok(BucketFacts { versioned, aborts_incomplete_uploads, region: head.bucket_region })
+    }
+
+    /// Only advice depends on it, so whatever keeps it from being known is no error.
+    async fn aborts_incomplete_uploads(&self) -> Option<bool> {
+        let request =
+            self.client.get_bucket_lifecycle_configuration().bucket(self.bucket_name()).send();
+        match self
+            .send(Call::bucket("GetBucketLifecycleConfiguration"), CALL_TIMEOUT, request)
+            .await
+        {
+            Ok(output) => Some(output.rules.unwrap_or_default().iter().any(|rule| {
+                rule.status == ExpirationStatus::Enabled
+                    && rule.abort_incomplete_multipart_upload.is_some()
+            })),
+            Err(error) if error.kind == ErrorKind::NotFound => Some(false),
+            Err(_) => None,
+        }
     }
 
     pub(super) async fn list_page(&self, request: &ListRequest) -> Result<ListPage, StoreError> {

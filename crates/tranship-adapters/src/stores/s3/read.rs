@@ -1,11 +1,11 @@
 //! Calls that read one object.
 
 use aws_sdk_s3::types::ChecksumMode;
-use tranship_core::error::StoreError;
+use tranship_core::error::{ErrorKind, StoreError};
 use tranship_core::object::{ByteRange, ObjectKey, PartNumber, VersionId};
 use tranship_core::store::{Head, Pin, Read};
 
-use super::answer::answer;
+use super::answer::{Difference, answer};
 use super::watch::watch_read;
 use super::{CALL_TIMEOUT, Call, S3Store, adding};
 
@@ -57,7 +57,10 @@ impl S3Store {
         let mut output = self.send(call, CALL_TIMEOUT, request.send()).await?;
         let body = std::mem::take(&mut output.body).into_inner();
         let answer = answer!(output);
-        answer.check(range, pin).map_err(|lie| self.lied(call, lie))?;
+        answer.check(range, pin).map_err(|difference| match difference {
+            Difference::Lie(text) => self.lied(call, text),
+            Difference::Moved(text) => self.error(call, ErrorKind::PreconditionFailed, text),
+        })?;
         let head = answer.head().map_err(|lie| self.lied(call, lie))?;
         let size = head.content_size;
         Ok(Read { head, body: watch_read(body), size })

@@ -18,6 +18,7 @@ use tranship_core::object::{ByteRange, ETag, ObjectKey, PartNumber, UploadId, Ve
 use tranship_core::store::{Completion, Condition, CopySource, Put, Write, Written};
 
 use super::encode::{copy_source, tagging};
+use super::metadata::encoded;
 use super::settings::{S3Settings, Sse};
 use super::watch::{Pulse, drain_empty, watch_write};
 use super::{CALL_TIMEOUT, Call, S3Store, adding};
@@ -290,7 +291,7 @@ fn write_headers(settings: &S3Settings, write: &Write) -> Vec<(String, String)> 
         }
     }
     for (name, value) in &attributes.user {
-        add(&format!("x-amz-meta-{name}"), Some(value));
+        add(&format!("x-amz-meta-{name}"), Some(&encoded(value)));
     }
     headers
 }
@@ -323,7 +324,7 @@ mod tests {
             ("x-amz-server-side-encryption", "aws:kms"),
             ("x-amz-server-side-encryption-aws-kms-key-id", "key"),
             ("x-amz-server-side-encryption-bucket-key-enabled", "true"),
-            ("x-amz-meta-note", "é"),
+            ("x-amz-meta-note", "=?UTF-8?B?w6k=?="),
         ];
         assert_eq!(headers, expected);
     }

@@ -1,0 +1,16 @@
+//! The real command as a process of its own, between strict servers in the process of the test.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod copying;
+mod ledgers;
+mod mistakes;
+mod resume;
+mod signals;
+mod stores;
+mod support;
+mod usage;

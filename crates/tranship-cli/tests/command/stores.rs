@@ -1,0 +1,182 @@
+//! Stores that refuse: which side, why, what to do; nothing is written.
+
+use tranship_server::ServerOptions;
+
+use crate::support::{CANARY, DESTINATION, SOURCE, World, expect_outcomes, run};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_bucket_is_named_with_its_side() {
+    let world = World::new().await;
+    world.put("k", "bytes");
+    let (source, destination) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
+    for (from, to, words) in [
+        ("s3://nowhere", &*destination, ["the source", "s3://nowhere", "--source-endpoint"]),
+        (&*source, "s3://nowhere", ["the destination", "s3://nowhere", "--destination-endpoint"]),
+    ] {
+        let words = [&words[..], &["NoSuchBucket", "create the bucket", "nothing was written"]];
+        world.refuses(world.copying_at(from, to, &[]), 4, &words.concat());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_region_is_answered_with_the_right_one() {
+    let at = |region: &str| ServerOptions { region: region.to_owned(), ..ServerOptions::default() };
+    let world = World::with(at("eu-west-1"), at("ap-south-1")).await;
+    world.put("k", "bytes");
+    let words = ["the source", "the bucket is in region eu-west-1", "--source-region"];
+    world.refuses(world.copying(&[]), 4, &words);
+    let words = ["the destination", "in region ap-south-1", "--destination-region"];
+    world.refuses(world.copying(&["--source-region", "eu-west-1"]), 4, &words);
+    let right = ["--source-region", "eu-west-1", "--destination-region", "ap-south-1"];
+    expect_outcomes(&world.copy_in_json(&right), &[("copied", 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_may_not_be_listed_stops_the_run_before_it_begins() {
+    let world = World::new().await;
+    world.put("k", "bytes");
+    world.here().configure(SOURCE, |bucket| bucket.deny_list = true);
+    let words =
+        ["the source", "ListObjectsV2", "AccessDenied", "s3:ListBucket", "--source-profile"];
+    world.refuses(world.copying(&[]), 4, &words);
+    world.here().configure(SOURCE, |bucket| bucket.deny_list = false);
+    world.there().configure(DESTINATION, |bucket| bucket.deny_list = true);
+    let words = ["the destination", "AccessDenied", "s3:PutObject", "--destination-profile"];
+    world.refuses(world.copying(&[]), 4, &words);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_may_not_be_read_or_written_halts_the_run_which_can_go_on() {
+    for reads in [true, false] {
+        let world = World::new().await;
+        for n in 0..20 {
+            world.put(&format!("{n}"), "bytes");
+        }
+        let deny = |on| {
+            world.here().configure(SOURCE, |bucket| bucket.deny_read = on && reads);
+            world.there().configure(DESTINATION, |bucket| bucket.deny_write = on && !reads);
+        };
+        deny(true);
+        let done = world.copy(&[]);
+        let call = if reads { "GetObject s3://source" } else { "PutObject s3://destination" };
+        done.expect(4, &["halted", call, "AccessDenied", "0 of 20 objects", "to resume, run:"]);
+        assert_eq!(world.there().keys(DESTINATION), [""; 0]);
+        deny(false);
+        let done = world.copy(&["--json"]);
+        assert_eq!(done.events()[0]["resumed"], true, "{done}");
+        expect_outcomes(&done.last_event(), &[("copied", 20)]);
+        world.expect_equal();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_and_missing_credentials_are_told_apart() {
+    let world = World::new().await;
+    world.put("k", "bytes");
+    let with = |pairs: &[(&str, &str)]| {
+        let mut command = world.copying(&[]);
+        command.envs(pairs.iter().copied());
+        command
+    };
+    let wrong_secret = with(&[("AWS_SECRET_ACCESS_KEY", "another")]);
+    world.refuses(wrong_secret, 4, &["the source", "SignatureDoesNotMatch", "--source-profile"]);
+    let wrong_id = with(&[("AWS_ACCESS_KEY_ID", "AKIDNOBODY")]);
+    world.refuses(wrong_id, 4, &["the source", "give credentials", "nothing was written"]);
+    let mut none = with(&[]);
+    none.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    let words = ["the source", "no usable credentials", "AWS_ACCESS_KEY_ID", "--source-anonymous"];
+    world.refuses(none, 4, &words);
+    let no_profile = world.copying(&["--destination-profile", "nobody"]);
+    world.refuses(no_profile, 4, &["the destination", "no usable credentials", "nobody"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_side_can_have_a_profile() {
+    let world = World::new().await;
+    world.put("k", "bytes");
+    std::fs::create_dir(world.path(".aws")).unwrap();
+    let profile =
+        format!("[right]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = {CANARY}\n");
+    world.write(".aws/credentials", profile);
+    let mut command =
+        world.copying(&["--json", "--source-profile", "right", "--destination-profile", "right"]);
+    command.env("AWS_SECRET_ACCESS_KEY", "wrong");
+    expect_outcomes(&run(command).last_event(), &[("copied", 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_accounts_bucket_and_a_payers_bucket_are_refused() {
+    let world = World::new().await;
+    world.put("k", "bytes");
+    world.there().configure(DESTINATION, |bucket| bucket.owner = Some("111122223333".to_owned()));
+    let other = world.copying(&["--expected-bucket-owner", "444455556666"]);
+    world.refuses(other, 4, &["the destination", "AccessDenied"]);
+    world.here().configure(SOURCE, |bucket| bucket.requester_pays = true);
+    world.refuses(world.copying(&[]), 4, &["the source", "AccessDenied"]);
+    let both = ["--expected-bucket-owner", "111122223333", "--source-requester-pays"];
+    expect_outcomes(&world.copy_in_json(&both), &[("copied", 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_does_not_answer_is_named() {
+    let world = World::new().await;
+    let mut command = world.bare(&["copy", "s3://aaa", "s3://bbb"]);
+    command.args(["--source-endpoint", "http://127.0.0.1:1"]);
+    command.args(["--destination-endpoint", &world.destination.endpoint()]);
+    world.refuses(command, 1, &["the source", "http://127.0.0.1:1", "check --source-endpoint"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn amazon_needs_a_region() {
+    let world = World::new().await;
+    let command = world.bare(&["copy", "s3://aaa", "s3://bbb"]);
+    world.refuses(command, 2, &["s3://aaa", "there is no region", "AWS_REGION"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_of_the_aws_configuration_is_never_taken_in_silence() {
+    let world = World::new().await;
+    world.put("k", "bytes");
+    let elsewhere = world.source.endpoint();
+    std::fs::create_dir(world.path(".aws")).unwrap();
+    let config = format!(
+        "[profile one]\nendpoint_url = {elsewhere}\n[profile two]\nservices = two\n[services two]\ns3 =\n  endpoint_url = {elsewhere}\n"
+    );
+    world.write(".aws/config", config);
+    let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
+    for (name, value) in [
+        ("AWS_ENDPOINT_URL", &*elsewhere),
+        ("AWS_ENDPOINT_URL_S3", &elsewhere),
+        ("AWS_PROFILE", "one"),
+        ("AWS_PROFILE", "two"),
+    ] {
+        let mut command = world.bare(&["copy", &from, &to, "--source-region", "us-east-1"]);
+        command.args(["--destination-endpoint", &world.destination.endpoint()]);
+        command.env(name, value);
+        let words = ["the source", "AWS_ENDPOINT_URL", &elsewhere, "AWS_IGNORE_CONFIGURED"];
+        world.refuses(command, 2, &words);
+    }
+    assert_eq!(world.source.requests().total(), 0, "no store was asked");
+    // Options of ours go before all of them.
+    let mut command = world.copying(&["--json"]);
+    command.env("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1");
+    command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+    expect_outcomes(&run(command).last_event(), &[("copied", 1)]);
+    world.expect_equal();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_authority_needs_its_bundle() {
+    let tls = || ServerOptions { tls: true, ..ServerOptions::default() };
+    let world = World::with(tls(), tls()).await;
+    world.put("k", "bytes");
+    world.put("large", vec![7; 12 << 20]);
+    let mut both = world.source.ca_pem().unwrap().to_owned();
+    both.push_str(world.destination.ca_pem().unwrap());
+    world.write("ca.pem", both);
+    world.refuses(world.copying(&[]), 1, &["the source", "certificate", "--ca-bundle"]);
+    let options = ["--ca-bundle", "ca.pem", "--multipart-threshold", "6MiB", "--part-size", "5MiB"];
+    expect_outcomes(&world.copy_in_json(&options), &[("copied", 2)]);
+    world.expect_equal();
+    assert_eq!(world.destination.requests().count("UploadPart"), 3);
+}

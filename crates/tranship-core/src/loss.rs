@@ -1,0 +1,61 @@
+//! What of an object does not survive the copy: counted and named, never dropped without a word.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+/// Something of an object that its copy does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// Retention or legal hold.
+    Lock,
+    /// User metadata that the source's store says it has and cannot return.
+    Metadata,
+    /// The source has tags, and they are switched off.
+    Tags,
+    /// User metadata left no room for the copy token.
+    Token,
+}
+
+impl Loss {
+    /// For a person.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lock => "retention or legal hold",
+            Self::Metadata => "user metadata that the source cannot return",
+            Self::Tags => "tags, which are switched off",
+            Self::Token => "copy token: no room in the user metadata, the ledger remembers instead",
+        }
+    }
+}
+
+/// What one object loses; nearly always nothing.
+pub type Losses = BTreeSet<Loss>;
+
+/// Objects by what they lose.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LossCounts(BTreeMap<Loss, u64>);
+
+impl LossCounts {
+    pub fn add(&mut self, losses: &Losses) {
+        for loss in losses {
+            *self.0.entry(*loss).or_default() += 1;
+        }
+    }
+
+    pub fn add_all(&mut self, other: &Self) {
+        for (loss, objects) in &other.0 {
+            *self.0.entry(*loss).or_default() += objects;
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (Loss, u64)> + '_ {
+        self.0.iter().map(|(loss, objects)| (*loss, *objects))
+    }
+}

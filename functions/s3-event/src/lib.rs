@@ -1,0 +1,3 @@
+//! The s3-event function: from a notification, however it travelled, to the tasks of its keys.
+
+pub mod records;

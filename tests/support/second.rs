@@ -1,0 +1,138 @@
+//! A second S3 server, of another hand: a child process, for as long as the value lives.
+//!
+//! The strict server and the adapter were written by the same people from the same reading of the
+//! manual. What this server says is evidence that does not come from us. It listens on loopback only,
+//! serves S3 only, keeps everything in a temporary folder, and sees nothing of the user's settings.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::ChildStdout;
+
+/// A loaded machine may need many seconds to start an interpreter.
+const START_MAX: Duration = Duration::from_mins(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// The running server. Dropping it ends it and everything it started.
+#[derive(Debug)]
+pub struct Second {
+    child: Child,
+    port: u16,
+    /// The server's own files, and what it wrote to standard error.
+    folder: tempfile::TempDir,
+}
+
+impl Second {
+    pub async fn start() -> Self {
+        let python = python();
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = spawn(&python, folder.path());
+        let stdout = ChildStdout::from_std(child.stdout.take().unwrap()).unwrap();
+        let mut second = Self { child, port: 0, folder };
+        let started = tokio::time::timeout(START_MAX, async {
+            let mut line = String::new();
+            BufReader::new(stdout).read_line(&mut line).await.unwrap();
+            second.port = line.trim().parse().unwrap_or_default();
+            while second.port != 0 && !answers(second.port).await {
+                if second.child.try_wait().unwrap().is_some() {
+                    return false;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            second.port != 0
+        });
+        let answers = started.await.unwrap_or(false);
+        assert!(answers, "the second S3 server does not answer: {}", second.complaints());
+        second
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The process group, which has the number of its first process.
+    pub fn group(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Closes the pipe that tells it that the test is alive.
+    pub fn hang_up(&mut self) {
+        self.child.stdin.take();
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    fn complaints(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default()
+    }
+}
+
+impl Drop for Second {
+    fn drop(&mut self) {
+        // A group can only be ended by a system call or by a shell, and system calls need `unsafe`.
+        let end = format!("kill -s KILL -- -{}", self.group());
+        let ended = Command::new("sh").args(["-c", &end]).stderr(Stdio::null()).status();
+        if !ended.is_ok_and(|status| status.success()) {
+            self.child.kill().ok();
+        }
+        self.child.wait().ok();
+    }
+}
+
+/// The interpreter of the environment that `make venv` makes, if it is the one that is wanted now.
+fn python() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let venv = tests.join("../.venv");
+    let wanted = std::fs::read(tests.join("requirements.txt")).unwrap();
+    let made = std::fs::read(venv.join("made-from")).unwrap_or_default();
+    assert!(
+        made == wanted,
+        "The Python environment of the tests (.venv) is missing or out of date. \
+         Run `make test` (or `make venv`) first."
+    );
+    venv.join("bin/python")
+}
+
+fn spawn(python: &Path, folder: &Path) -> Child {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("support/second.py");
+    let errors = std::fs::File::create(folder.join("stderr")).unwrap();
+    let mut command = Command::new(python);
+    command
+        .arg(script)
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("SERVICES", "s3")
+        // These would listen on ports of their own.
+        .env("IOT_MTLS_ENABLED", "0")
+        .env("SFTP_ENABLED", "0")
+        // It would remove containers that it takes for its own.
+        .env("DOCKER_HOST", format!("unix://{}", folder.join("none").display()))
+        .env("LOG_LEVEL", "WARNING")
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    for place in ["HOME", "TMPDIR", "STATE_DIR", "S3_DATA_DIR"] {
+        command.env(place, folder);
+    }
+    // A group of its own, so that ending it takes along whatever it started.
+    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
+    command.spawn().unwrap()
+}
+
+/// Whether it answers yet. What is not an answer is "not yet".
+async fn answers(port: u16) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+        let request = b"GET /_ministack/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        answer.starts_with("HTTP/1.1 200").then_some(())
+    };
+    tokio::time::timeout(Duration::from_secs(5), ask).await.is_ok_and(|answer| answer.is_some())
+}

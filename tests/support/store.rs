@@ -1,0 +1,538 @@
+//! What every object store must do, whatever lies behind it.
+//!
+//! All keys are made under prefixes of the suite's own. The store must honour conditions on writes
+//! and give plain MD5 `ETag`s.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use tranship_core::body::{Body, BodyError, full};
+use tranship_core::checksum::{Algorithm, Checksum, Crcs, composite_etag};
+use tranship_core::error::{ErrorKind, StoreError};
+use tranship_core::object::{ByteRange, ETag, ObjectKey, PartNumber, UploadId};
+use tranship_core::store::{
+    Attributes, Completion, Condition, CopySource, ListRequest, ObjectStore, Pin, Put, Read, Write,
+    Written,
+};
+
+use crate::rig::noise;
+
+/// The least size of all parts but the last.
+const PART: usize = 5 << 20;
+
+/// Keys that break whoever parses, normalises or decodes them.
+const HOSTILE: [&str; 18] = [
+    "plus+sign",
+    "per%cent",
+    "%2B",
+    "%",
+    "space and  more ",
+    "a//b",
+    "./a",
+    "a/../b",
+    "/slash",
+    "trail/",
+    "quote\"s'",
+    "back\\slash",
+    "tab\tnew\nline",
+    "e\u{301}é",
+    "😀",
+    "?q#f&amp;",
+    "<x>",
+    "\u{202e}rtl\u{10ffff}",
+];
+
+/// User metadata that is not ASCII, and the form in which S3 gives it back (RFC 2047).
+const OWNER: &str = "naïve café 😀";
+const OWNER_ENCODED: &str = "=?UTF-8?B?bmHDr3ZlIGNhZsOpIPCfmIA=?=";
+
+/// Runs the whole suite; `bucket` is what the store calls itself as the source of a copy.
+pub async fn conforms(store: &dyn ObjectStore, bucket: &str) {
+    store.bucket().await.unwrap();
+    what_is_not_there_is_said_to_be_absent(store).await;
+    any_bytes_come_back(store).await;
+    everything_that_a_write_carries_comes_back(store).await;
+    hostile_keys_are_kept_byte_for_byte(store).await;
+    a_read_is_the_range_and_the_generation_that_was_asked_for(store).await;
+    a_write_takes_effect_only_under_its_condition(store).await;
+    damaged_bytes_are_refused(store).await;
+    a_delete_takes_effect_only_under_its_condition(store).await;
+    a_listing_is_sorted_and_goes_on_where_it_stopped(store).await;
+    parts_make_an_object(store).await;
+    a_completion_takes_effect_only_under_its_condition(store).await;
+    a_completion_of_wrong_parts_is_refused(store).await;
+    an_upload_that_was_ended_is_known_no_more(store).await;
+    uploads_of_exactly_one_key_are_listed(store).await;
+    copies_on_the_servers_side_are_pinned(store, bucket).await;
+}
+
+fn key(text: &str) -> ObjectKey {
+    ObjectKey::new(format!("suite/{text}"))
+}
+
+fn number(number: u16) -> PartNumber {
+    PartNumber::new(number).unwrap()
+}
+
+fn crc64(bytes: &[u8]) -> Checksum {
+    let mut crcs = Crcs::new(&[Algorithm::Crc64Nvme]);
+    crcs.update(bytes);
+    crcs.finish().remove(0)
+}
+
+fn size(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap()
+}
+
+/// A write without anything but bytes.
+fn put<'a>(key: &'a ObjectKey, bytes: &[u8], condition: Option<&'a Condition>) -> Put<'a> {
+    let (write, size) = (Write::default(), size(bytes));
+    Put { key, size, write, condition, checksum: None, md5: None }
+}
+
+async fn write(store: &dyn ObjectStore, key: &ObjectKey, bytes: &[u8]) -> ETag {
+    let body = full(Bytes::copy_from_slice(bytes));
+    store.put(put(key, bytes, None), body).await.unwrap().etag
+}
+
+async fn bytes_of(read: Read) -> Bytes {
+    let bytes = read.body.collect().await.unwrap().to_bytes();
+    assert_eq!(size(&bytes), read.size);
+    bytes
+}
+
+async fn read(store: &dyn ObjectStore, key: &ObjectKey) -> Bytes {
+    bytes_of(store.get(key, None, None).await.unwrap()).await
+}
+
+#[track_caller]
+fn kind<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> ErrorKind {
+    answer.unwrap_err().kind
+}
+
+async fn send(
+    store: &dyn ObjectStore,
+    key: &ObjectKey,
+    upload: &UploadId,
+    part: u16,
+    bytes: &Bytes,
+) -> Result<ETag, StoreError> {
+    store.upload_part(key, upload, number(part), size(bytes), full(bytes.clone())).await
+}
+
+async fn complete(
+    store: &dyn ObjectStore,
+    key: &ObjectKey,
+    upload: &UploadId,
+    parts: &[(PartNumber, ETag)],
+    rest: (usize, Option<&Condition>),
+) -> Result<Written, StoreError> {
+    let (size, condition) = (u64::try_from(rest.0).unwrap(), rest.1);
+    store.complete_upload(Completion { key, upload, parts, size, condition }).await
+}
+
+async fn what_is_not_there_is_said_to_be_absent(store: &dyn ObjectStore) {
+    let absent = key("absent");
+    let gone = UploadId("nobody-knows-it".to_owned());
+    let pin = Pin { etag: ETag::new("d41d8cd98f00b204e9800998ecf8427e"), version: None };
+    assert_eq!(kind(store.head(&absent, None, None).await), ErrorKind::NotFound);
+    for pin in [None, Some(&pin)] {
+        assert_eq!(kind(store.get(&absent, None, pin).await), ErrorKind::NoSuchKey);
+    }
+    assert_eq!(kind(store.tags(&absent, None).await), ErrorKind::NoSuchKey);
+    assert_eq!(kind(store.list_parts(&absent, &gone, None).await), ErrorKind::NoSuchUpload);
+    assert_eq!(kind(store.abort_upload(&absent, &gone).await), ErrorKind::NoSuchUpload);
+    let part = Bytes::from_static(b"part");
+    assert_eq!(kind(send(store, &absent, &gone, 1, &part).await), ErrorKind::NoSuchUpload);
+    let parts = [(number(1), pin.etag.clone())];
+    let completed = complete(store, &absent, &gone, &parts, (4, None)).await;
+    assert_eq!(kind(completed), ErrorKind::NoSuchUpload);
+    store.delete(&absent, None).await.unwrap();
+    store.delete(&absent, Some(&pin.etag)).await.unwrap();
+    assert_eq!(store.list_uploads(&absent).await.unwrap(), []);
+}
+
+async fn any_bytes_come_back(store: &dyn ObjectStore) {
+    for (name, bytes) in [("empty", Vec::new()), ("one", vec![0]), ("many", noise(1, 3 << 20))] {
+        let key = key(name);
+        let etag = write(store, &key, &bytes).await;
+        assert_eq!(etag, ETag::new(&hex::encode(<md5::Md5 as md5::Digest>::digest(&bytes))));
+        assert!(read(store, &key).await == bytes, "{name}");
+        let head = store.head(&key, None, None).await.unwrap();
+        assert_eq!((head.identity.size, head.content_size), (size(&bytes), size(&bytes)));
+        assert_eq!(head.identity.etag, etag);
+        assert_eq!(head.checksum.unwrap_or(crc64(&bytes)), crc64(&bytes), "{name}");
+        assert_eq!((head.tag_count, head.etag_is_opaque, head.part_count), (0, false, None));
+        let first = store.head(&key, None, Some(PartNumber::FIRST)).await.unwrap();
+        assert_eq!(first.content_size, size(&bytes), "what came in one piece is its own part 1");
+    }
+}
+
+/// Attributes with what S3 encodes as it was written.
+fn as_written(attributes: &Attributes) -> Attributes {
+    let mut attributes = attributes.clone();
+    for value in attributes.user.values_mut().filter(|value| *value == OWNER_ENCODED) {
+        OWNER.clone_into(value);
+    }
+    attributes
+}
+
+async fn everything_that_a_write_carries_comes_back(store: &dyn ObjectStore) {
+    let text = |text: &str| Some(text.to_owned());
+    let attributes = Attributes {
+        content_type: text("text/html; charset=utf-8"),
+        content_encoding: text("gzip"),
+        content_language: text("de"),
+        content_disposition: text("attachment; filename=\"a b.html\""),
+        cache_control: text("max-age=60"),
+        expires: text("Wed, 21 Oct 2015 07:28:00 GMT"),
+        website_redirect: text("/elsewhere"),
+        storage_class: text("STANDARD_IA"),
+        user: BTreeMap::from([
+            ("owner".to_owned(), OWNER.to_owned()),
+            ("plain".to_owned(), "a, b; c=d".to_owned()),
+        ]),
+    };
+    let mut tags =
+        vec![("project".to_owned(), "a+b = c".to_owned()), ("é".to_owned(), String::new())];
+    tags.sort();
+    let write = Write { attributes: attributes.clone(), tags: tags.clone() };
+    let bytes = Bytes::from_static(b"carried");
+    let (whole, parts) = (key("carries/whole"), key("carries/parts"));
+    let put = Put { write: write.clone(), ..put(&whole, &bytes, None) };
+    store.put(put, full(bytes.clone())).await.unwrap();
+    let upload = store.create_upload(&parts, &write).await.unwrap();
+    let etag = send(store, &parts, &upload, 1, &bytes).await.unwrap();
+    let sent = complete(store, &parts, &upload, &[(number(1), etag)], (bytes.len(), None)).await;
+    sent.unwrap();
+    for key in [&whole, &parts] {
+        let head = store.head(key, None, None).await.unwrap();
+        assert_eq!(
+            (as_written(&head.attributes), head.tag_count),
+            (attributes.clone(), 2),
+            "{key}"
+        );
+        let read = store.get(key, None, None).await.unwrap();
+        assert_eq!(read.head.attributes, head.attributes, "{key}");
+        let mut there = store.tags(key, None).await.unwrap();
+        there.sort();
+        assert_eq!(there, tags, "{key}");
+    }
+    let head = store.head(&whole, None, None).await.unwrap();
+    let write = Write { attributes: head.attributes.clone(), tags: tags.clone() };
+    store.put(Put { write, ..self::put(&whole, &bytes, None) }, full(bytes)).await.unwrap();
+    let again = store.head(&whole, None, None).await.unwrap();
+    assert_eq!(again.attributes, head.attributes, "what was read can be written again");
+    let large = BTreeMap::from([("large".to_owned(), "x".repeat(2_100))]);
+    let write = Write { attributes: Attributes { user: large, ..attributes }, tags };
+    assert_eq!(kind(store.create_upload(&key("refused"), &write).await), ErrorKind::Invalid);
+}
+
+async fn hostile_keys_are_kept_byte_for_byte(store: &dyn ObjectStore) {
+    let mut keys: Vec<ObjectKey> =
+        HOSTILE.iter().map(|text| key(&format!("hostile/{text}"))).collect();
+    for key in &keys {
+        write(store, key, key.as_str().as_bytes()).await;
+    }
+    for key in &keys {
+        assert_eq!(read(store, key).await, key.as_str().as_bytes(), "{key}");
+        let upload = store.create_upload(key, &Write::default()).await.unwrap();
+        let open = store.list_uploads(key).await.unwrap();
+        assert_eq!(open.iter().map(|open| &open.key).collect::<Vec<_>>(), [key]);
+        store.abort_upload(key, &upload).await.unwrap();
+    }
+    keys.sort();
+    assert_eq!(listed(store, "suite/hostile/", None, 1_000).await, keys);
+    for key in &keys {
+        store.delete(key, None).await.unwrap();
+    }
+    assert_eq!(listed(store, "suite/hostile/", None, 1_000).await, []);
+    let long = ObjectKey::new("k".repeat(1_025));
+    assert_eq!(
+        kind(store.put(put(&long, b"", None), full(Bytes::new())).await),
+        ErrorKind::Invalid
+    );
+}
+
+async fn a_read_is_the_range_and_the_generation_that_was_asked_for(store: &dyn ObjectStore) {
+    let key = key("ranged");
+    let bytes = noise(2, 1_000);
+    let old = write(store, &key, b"the generation before").await;
+    let new = write(store, &key, &bytes).await;
+    let pin = |etag: &ETag| Pin { etag: etag.clone(), version: None };
+    for (start, end) in [(0, 1), (0, 1_000), (999, 1_000), (17, 400)] {
+        let range = ByteRange::new(start, end);
+        let read = store.get(&key, range, Some(&pin(&new))).await.unwrap();
+        assert_eq!((read.size, read.head.identity.size), (end - start, 1_000));
+        let (start, end) = (usize::try_from(start).unwrap(), usize::try_from(end).unwrap());
+        assert_eq!(bytes_of(read).await, bytes[start..end]);
+    }
+    for (range, etag, expected) in [
+        (None, &old, ErrorKind::PreconditionFailed),
+        (ByteRange::new(0, 5), &old, ErrorKind::PreconditionFailed),
+        (ByteRange::new(1_000, 1_001), &new, ErrorKind::PreconditionFailed),
+        (ByteRange::new(990, 1_010), &new, ErrorKind::Lied),
+    ] {
+        let answer = store.get(&key, range, Some(&pin(etag))).await;
+        assert_eq!(kind(answer), expected, "{range:?}");
+    }
+}
+
+async fn a_write_takes_effect_only_under_its_condition(store: &dyn ObjectStore) {
+    let key = key("conditional");
+    let absent = Condition::Absent;
+    let never = Condition::Is(ETag::new("0123456789abcdef0123456789abcdef"));
+    let try_put = async |bytes: &'static [u8], condition: &Condition| {
+        store.put(put(&key, bytes, Some(condition)), full(Bytes::from_static(bytes))).await
+    };
+    assert_eq!(kind(try_put(b"a", &never).await), ErrorKind::NoSuchKey);
+    let first = Condition::Is(try_put(b"first", &absent).await.unwrap().etag);
+    for condition in [&absent, &never] {
+        assert_eq!(kind(try_put(b"b", condition).await), ErrorKind::PreconditionFailed);
+    }
+    try_put(b"second", &first).await.unwrap();
+    assert_eq!(kind(try_put(b"c", &first).await), ErrorKind::PreconditionFailed);
+    assert_eq!(read(store, &key).await, "second");
+}
+
+/// A body that breaks off in the middle.
+fn torn_body() -> Body {
+    let frames: [Result<Frame<Bytes>, BodyError>; 2] =
+        [Ok(Frame::data(Bytes::from_static(b"bytes"))), Err("the source broke off".into())];
+    Box::pin(StreamBody::new(futures_util::stream::iter(frames)))
+}
+
+async fn damaged_bytes_are_refused(store: &dyn ObjectStore) {
+    let key = key("damaged");
+    let wrong = crc64(b"other bytes");
+    for (md5, checksum) in [(Some([7; 16]), None), (None, Some(wrong))] {
+        let put = Put { md5, checksum, ..put(&key, b"bytes", None) };
+        let answer = store.put(put, full(Bytes::from_static(b"bytes"))).await;
+        assert_eq!(kind(answer), ErrorKind::BadDigest);
+    }
+    let torn = Put { size: 9, ..put(&key, b"", None) };
+    assert_eq!(kind(store.put(torn, torn_body()).await), ErrorKind::Unavailable);
+    assert_eq!(kind(store.head(&key, None, None).await), ErrorKind::NotFound);
+}
+
+async fn a_delete_takes_effect_only_under_its_condition(store: &dyn ObjectStore) {
+    let key = key("deleted");
+    let old = write(store, &key, b"old").await;
+    let new = write(store, &key, b"new").await;
+    assert_eq!(kind(store.delete(&key, Some(&old)).await), ErrorKind::PreconditionFailed);
+    assert_eq!(read(store, &key).await, "new");
+    store.delete(&key, Some(&new)).await.unwrap();
+    assert_eq!(kind(store.head(&key, None, None).await), ErrorKind::NotFound);
+}
+
+/// All keys under a prefix after a key, page by page; each is what a HEAD says.
+async fn listed(
+    store: &dyn ObjectStore,
+    prefix: &str,
+    after: Option<&ObjectKey>,
+    limit: u16,
+) -> Vec<ObjectKey> {
+    let (mut seen, mut after, mut continuation) = (Vec::new(), after.cloned(), None);
+    loop {
+        let request = ListRequest { prefix: prefix.to_owned(), after, limit, continuation };
+        let page = store.list(&request).await.unwrap();
+        assert!(page.objects.len() <= usize::from(limit));
+        for listed in &page.objects {
+            let head = store.head(&listed.key, None, None).await.unwrap().identity;
+            assert_eq!((listed.size, &listed.etag), (head.size, &head.etag));
+            assert_eq!(listed.modified.0 / 1_000, head.modified.0 / 1_000, "to the second");
+        }
+        seen.extend(page.objects.into_iter().map(|listed| listed.key));
+        if !page.truncated {
+            return seen;
+        }
+        after = seen.last().cloned();
+        continuation = page.continuation;
+    }
+}
+
+async fn a_listing_is_sorted_and_goes_on_where_it_stopped(store: &dyn ObjectStore) {
+    let mut keys: Vec<ObjectKey> = ["Z", "a", "a!", "a/b", "aa", "b", "é", "ｚ", "😀"]
+        .map(|k| key(&format!("list/{k}")))
+        .into();
+    for key in &keys {
+        write(store, key, key.as_str().as_bytes()).await;
+    }
+    write(store, &key("list"), b"its neighbour").await;
+    write(store, &key("list0"), b"its other neighbour").await;
+    keys.sort();
+    for limit in [1, 2, 4, 9, 1_000] {
+        assert_eq!(listed(store, "suite/list/", None, limit).await, keys, "in pages of {limit}");
+    }
+    for (n, last) in keys.iter().enumerate() {
+        let rest = listed(store, "suite/list/", Some(last), 1_000).await;
+        assert_eq!(rest, keys[n + 1..], "after {last}");
+    }
+    let between = key("list/a\"");
+    let rest = listed(store, "suite/list/", Some(&between), 1).await;
+    assert_eq!(rest.first(), Some(&key("list/a/b")), "a key that is not there is a place, too");
+    assert_eq!(listed(store, "suite/nothing", None, 1_000).await, []);
+}
+
+async fn parts_make_an_object(store: &dyn ObjectStore) {
+    let key = key("in-parts");
+    let parts: [Bytes; 3] = [noise(3, PART).into(), noise(4, PART + 7).into(), noise(5, 11).into()];
+    let upload = store.create_upload(&key, &Write::default()).await.unwrap();
+    send(store, &key, &upload, 2, &parts[0]).await.unwrap();
+    let mut etags = Vec::new();
+    // Not every number is used, and what is sent again replaces what was there.
+    for (n, bytes) in [2, 3, 9].into_iter().zip(&parts) {
+        etags.push((number(n), send(store, &key, &upload, n, bytes).await.unwrap()));
+    }
+    assert_eq!(kind(store.head(&key, None, None).await), ErrorKind::NotFound, "not visible yet");
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.list_parts(&key, &upload, after).await.unwrap();
+        listed.extend(page.parts);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let of = |part: &tranship_core::store::Part| (part.number, part.etag.clone());
+    assert_eq!(listed.iter().map(of).collect::<Vec<_>>(), etags);
+    for (part, bytes) in listed.iter().zip(&parts) {
+        assert_eq!(part.size, size(bytes));
+        assert!(part.checksums.iter().all(|c| *c == crc64(bytes)));
+    }
+    let whole = parts.concat();
+    let written = complete(store, &key, &upload, &etags, (whole.len(), None)).await.unwrap();
+    assert_eq!(Some(&written.etag), composite_etag(etags.iter().map(|(_, etag)| etag)).as_ref());
+    assert!(read(store, &key).await == whole);
+    let head = store.head(&key, None, None).await.unwrap();
+    assert_eq!(head.checksum.unwrap_or(crc64(&whole)), crc64(&whole));
+    let first = store.head(&key, None, Some(number(1))).await.unwrap();
+    assert_eq!((first.content_size, first.part_count), (size(&parts[0]), Some(3)));
+    assert_eq!(first.identity, head.identity);
+    let across = ByteRange::new(size(&parts[0]) - 3, size(&parts[0]) + 3);
+    let read = bytes_of(store.get(&key, across, None).await.unwrap()).await;
+    assert!(read == whole[PART - 3..PART + 3]);
+}
+
+async fn a_completion_takes_effect_only_under_its_condition(store: &dyn ObjectStore) {
+    let key = key("completed-conditionally");
+    let bytes = Bytes::from_static(b"in one part");
+    let upload = store.create_upload(&key, &Write::default()).await.unwrap();
+    let etag = send(store, &key, &upload, 1, &bytes).await.unwrap();
+    let parts = [(number(1), etag)];
+    let never = Condition::Is(ETag::new("0123456789abcdef0123456789abcdef"));
+    let send = async |condition| {
+        complete(store, &key, &upload, &parts, (bytes.len(), Some(condition))).await
+    };
+    assert_eq!(kind(send(&never).await), ErrorKind::NoSuchKey);
+    let foreign = Condition::Is(write(store, &key, b"foreign").await);
+    for condition in [&never, &Condition::Absent] {
+        assert_eq!(kind(send(condition).await), ErrorKind::PreconditionFailed);
+    }
+    assert_eq!(read(store, &key).await, "foreign");
+    send(&foreign).await.unwrap();
+    assert_eq!(read(store, &key).await, bytes);
+}
+
+async fn a_completion_of_wrong_parts_is_refused(store: &dyn ObjectStore) {
+    let key = key("wrong-parts");
+    let upload = store.create_upload(&key, &Write::default()).await.unwrap();
+    let small = Bytes::from_static(b"too small to be followed");
+    let mut etags = Vec::new();
+    for n in [1, 2] {
+        etags.push((number(n), send(store, &key, &upload, n, &small).await.unwrap()));
+    }
+    let (one, two) = (etags[0].clone(), etags[1].clone());
+    let other = ETag::new("0123456789abcdef0123456789abcdef");
+    for (parts, size, expected) in [
+        (vec![(number(1), other)], small.len(), ErrorKind::InvalidPart),
+        (vec![(number(3), one.1.clone())], small.len(), ErrorKind::InvalidPart),
+        (vec![two.clone(), one.clone()], 2 * small.len(), ErrorKind::InvalidPart),
+        (vec![one.clone(), two], 2 * small.len(), ErrorKind::Invalid),
+        (vec![one.clone()], small.len() + 1, ErrorKind::Invalid),
+        (Vec::new(), 0, ErrorKind::Invalid),
+    ] {
+        let answer = complete(store, &key, &upload, &parts, (size, None)).await;
+        assert_eq!(kind(answer), expected, "{parts:?}");
+    }
+    complete(store, &key, &upload, &[one], (small.len(), None)).await.unwrap();
+    assert_eq!(read(store, &key).await, small);
+}
+
+async fn an_upload_that_was_ended_is_known_no_more(store: &dyn ObjectStore) {
+    let bytes = Bytes::from_static(b"part");
+    for is_completed in [true, false] {
+        let key = key(&format!("ended/{is_completed}"));
+        let upload = store.create_upload(&key, &Write::default()).await.unwrap();
+        let parts = [(number(1), send(store, &key, &upload, 1, &bytes).await.unwrap())];
+        if is_completed {
+            complete(store, &key, &upload, &parts, (4, None)).await.unwrap();
+        } else {
+            store.abort_upload(&key, &upload).await.unwrap();
+        }
+        assert_eq!(kind(send(store, &key, &upload, 1, &bytes).await), ErrorKind::NoSuchUpload);
+        assert_eq!(kind(store.list_parts(&key, &upload, None).await), ErrorKind::NoSuchUpload);
+        assert_eq!(kind(store.abort_upload(&key, &upload).await), ErrorKind::NoSuchUpload);
+        // Amazon S3 answers a repeated completion as it did the first time, for a while.
+        match complete(store, &key, &upload, &parts, (4, None)).await {
+            Ok(written) => assert!(is_completed, "{written:?}"),
+            Err(error) => assert_eq!(error.kind, ErrorKind::NoSuchUpload),
+        }
+        assert_eq!(store.head(&key, None, None).await.is_ok(), is_completed);
+    }
+}
+
+async fn uploads_of_exactly_one_key_are_listed(store: &dyn ObjectStore) {
+    let (mine, longer) = (key("uploads/a"), key("uploads/a/b"));
+    let write = Write::default();
+    let mut expected = Vec::new();
+    for _ in 0..3 {
+        expected.push(store.create_upload(&mine, &write).await.unwrap());
+        store.create_upload(&longer, &write).await.unwrap();
+    }
+    for left in (0..3).rev() {
+        let mut open = store.list_uploads(&mine).await.unwrap();
+        assert!(open.iter().all(|open| open.key == mine));
+        open.sort_by_key(|open| open.upload.0.clone());
+        expected.sort_by_key(|upload| upload.0.clone());
+        assert!(open.iter().map(|open| &open.upload).eq(&expected));
+        store.abort_upload(&mine, &expected.remove(0)).await.unwrap();
+        assert_eq!(expected.len(), left);
+    }
+    assert_eq!(store.list_uploads(&mine).await.unwrap(), []);
+    assert_eq!(store.list_uploads(&longer).await.unwrap().len(), 3);
+}
+
+async fn copies_on_the_servers_side_are_pinned(store: &dyn ObjectStore, bucket: &str) {
+    let (from, whole, parts) = (key("copy/ + from"), key("copy/whole"), key("copy/parts"));
+    let old = write(store, &from, b"old").await;
+    let bytes: Bytes = noise(6, PART + 100).into();
+    let new = write(store, &from, &bytes).await;
+    let pin = |etag: &ETag| Pin { etag: etag.clone(), version: None };
+    let (stale, pin) = (pin(&old), pin(&new));
+    let source = |pin| CopySource { bucket, key: &from, pin };
+    let to = |condition| put(&whole, &bytes, condition);
+    let absent = Condition::Absent;
+    let answer = store.copy(source(&stale), to(Some(&absent))).await;
+    assert_eq!(kind(answer), ErrorKind::PreconditionFailed);
+    let written = store.copy(source(&pin), to(Some(&absent))).await.unwrap();
+    assert!(read(store, &whole).await == bytes);
+    let answer = store.copy(source(&pin), to(Some(&absent))).await;
+    assert_eq!(kind(answer), ErrorKind::PreconditionFailed);
+    store.copy(source(&pin), to(Some(&Condition::Is(written.etag)))).await.unwrap();
+
+    let upload = store.create_upload(&parts, &Write::default()).await.unwrap();
+    let cut = u64::try_from(PART).unwrap();
+    let ranges = [ByteRange::new(0, cut), ByteRange::new(cut, size(&bytes))].map(Option::unwrap);
+    let answer = store.copy_part(source(&stale), &parts, &upload, number(1), ranges[0]).await;
+    assert_eq!(kind(answer), ErrorKind::PreconditionFailed);
+    let mut etags = Vec::new();
+    for (n, range) in (1..).zip(ranges) {
+        let copied = store.copy_part(source(&pin), &parts, &upload, number(n), range).await;
+        etags.push((number(n), copied.unwrap()));
+    }
+    complete(store, &parts, &upload, &etags, (bytes.len(), Some(&absent))).await.unwrap();
+    assert!(read(store, &parts).await == bytes);
+}

@@ -1,0 +1,651 @@
+//! A small world from a seed: two stores, a ledger and queues that outlive the processes that work
+//! on them, somebody who writes to the source meanwhile, and a witness who sees every change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_lock::Semaphore;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use tokio::time::Instant;
+use tranship_adapters::clock::Chance;
+use tranship_adapters::ledgers::memory::MemoryLedger;
+use tranship_adapters::queues::memory::MemoryQueue;
+use tranship_adapters::stores::memory::{Change, Digests, MemoryStore, Object};
+use tranship_cli::driver::{self, Ended, Hooks};
+use tranship_core::body::full;
+use tranship_core::location::{Location, Transfer};
+use tranship_core::message::{Message, Work};
+use tranship_core::object::{ByteRange, ETag, ObjectKey, PartNumber, UploadId};
+use tranship_core::policy::{DeleteGuard, Overwrite, Policy, ServerSide};
+use tranship_core::ports::{Clock, Ledger as _};
+use tranship_core::progress::Progress;
+use tranship_core::rows::{self, Header, List, Note, Run, ScanRange, Status, Task};
+use tranship_core::stage::Stage;
+use tranship_core::store::{Attributes, Completion, ObjectStore, Put, Write};
+use tranship_core::token;
+
+use crate::faulty::{
+    Disturbance, Faults, FaultyCompleter, FaultyLedger, FaultyQueue, FaultyStore, Fetched, Life,
+    VirtualClock,
+};
+use crate::rig::noise;
+
+const SOURCE_PREFIX: &str = "in/";
+const DESTINATION_PREFIX: &str = "out/";
+const MIB: usize = 1 << 20;
+/// From here on objects are copied in parts.
+const LARGE_BYTES: usize = 1_000;
+/// How long a message stays hidden that a process took and died with.
+const VISIBILITY_MS: u64 = 20_000;
+/// A process that makes more calls than this goes round in circles.
+const CALLS_MAX: u64 = 60_000;
+/// What marks an object that is not ours.
+const FOREIGN: &str = "application/foreign";
+
+/// All bytes of all worlds are slices of these.
+static NOISE: LazyLock<Bytes> = LazyLock::new(|| noise(4_711, 12 * MIB).into());
+static DIGESTS: LazyLock<Arc<Digests>> = LazyLock::new(Arc::default);
+
+/// What a world is like.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a trait of its own")]
+pub struct Nature {
+    pub seed: u64,
+    pub keys: u64,
+    pub pages_of: usize,
+    /// Messages come in order, and once.
+    pub orderly: bool,
+    pub opaque: bool,
+    pub server_side: bool,
+    pub token: bool,
+    pub overwrite: Overwrite,
+    pub deletes: bool,
+    pub scans_max: usize,
+    /// Changes that others make while a process works: one before so many calls, and how many.
+    pub disturbed_one_in: u64,
+    pub disturbances: u64,
+    /// Whether others write to the destination, too.
+    pub foreign: bool,
+    /// How far the destination's clock is ahead of ours.
+    pub skew_ms: u64,
+}
+
+impl Nature {
+    /// A plain world in which nobody else writes.
+    pub fn plain(seed: u64) -> Self {
+        Self {
+            seed,
+            keys: 9,
+            pages_of: 4,
+            orderly: true,
+            opaque: false,
+            server_side: false,
+            token: true,
+            overwrite: Overwrite::Always,
+            deletes: false,
+            scans_max: 1,
+            disturbed_one_in: 10,
+            disturbances: 0,
+            foreign: false,
+            skew_ms: 0,
+        }
+    }
+
+    pub fn drawn(seed: u64) -> Self {
+        let mut chance = Chance::new(seed ^ 0x000a_1b2c);
+        let mut one_in = |n| chance.below(n) == 0;
+        let opaque = one_in(6);
+        let token = opaque || !one_in(8);
+        let overwrite = if one_in(4) { Overwrite::Never } else { Overwrite::Always };
+        let (deletes, foreign, server_side) = (one_in(4), one_in(3), one_in(8));
+        Self {
+            seed,
+            keys: 3 + chance.below(7),
+            pages_of: usize::try_from(1 + chance.below(6)).unwrap(),
+            orderly: false,
+            opaque,
+            server_side,
+            token,
+            overwrite,
+            deletes,
+            scans_max: 1,
+            disturbed_one_in: 5 + chance.below(60),
+            disturbances: chance.below(4) * chance.below(5),
+            foreign,
+            skew_ms: chance.below(3) * 900,
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        let guard = DeleteGuard { objects_max: 1_000, percent_max: 100 };
+        let mut policy = Policy {
+            multipart_threshold_bytes: u64::try_from(LARGE_BYTES).unwrap(),
+            part_size_bytes: Some(5 << 20),
+            overwrite: self.overwrite,
+            delete: self.deletes.then_some(guard),
+            token: self.token,
+            server_side: if self.server_side { ServerSide::Always } else { ServerSide::Never },
+            ..Policy::default()
+        };
+        policy.limits.streams_max = 4;
+        policy.limits.objects_per_task_max = 3;
+        policy.limits.bytes_per_parts_task = 5 << 20;
+        policy.limits.window_keys = 3;
+        policy.limits.scans_max = self.scans_max;
+        policy.limits.queue_depth_max = 6;
+        policy
+    }
+}
+
+/// Sees every visible change, and complains about those that must never be.
+#[derive(Debug)]
+pub struct Witness {
+    nature: Nature,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// What lay at each key of the source, by the rest of the key behind the prefix.
+    generations: BTreeMap<String, Vec<Arc<Object>>>,
+    complaints: Vec<String>,
+    /// Somebody else is writing at the destination.
+    is_stranger: bool,
+}
+
+fn is_foreign(object: &Object) -> bool {
+    object.attributes.content_type.as_deref() == Some(FOREIGN)
+}
+
+impl Witness {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn complaints(&self) -> Vec<String> {
+        self.seen().complaints.clone()
+    }
+
+    fn source_changed(&self, change: &Change<'_>) {
+        let rest = change.key.as_str().strip_prefix(SOURCE_PREFIX).unwrap().to_owned();
+        if let Some(after) = change.after {
+            self.seen().generations.entry(rest).or_default().push(after.clone());
+        }
+    }
+
+    fn destination_changed(&self, change: &Change<'_>) {
+        let mut seen = self.seen();
+        if seen.is_stranger {
+            return;
+        }
+        if let Some(complaint) = self.judge(&seen, change) {
+            seen.complaints.push(format!("{}: {complaint}", change.key));
+        }
+    }
+
+    fn judge(&self, seen: &Seen, change: &Change<'_>) -> Option<String> {
+        let rest = change.key.as_str().strip_prefix(DESTINATION_PREFIX).unwrap();
+        let none = Vec::new();
+        let generations = seen.generations.get(rest).unwrap_or(&none);
+        let of = |object: &Object| {
+            generations.iter().rposition(|g| {
+                let mut user = object.attributes.user.clone();
+                token::strip(&mut user);
+                user == g.attributes.user && object.has_bytes_of(g)
+            })
+        };
+        let Some(after) = change.after else {
+            return (!self.nature.deletes).then(|| "we deleted it".to_owned());
+        };
+        let Some(written) = of(after) else {
+            return Some(format!("{} bytes of no one generation", after.size()));
+        };
+        let before = change.before?;
+        if is_foreign(before) {
+            let never = self.nature.overwrite == Overwrite::Never;
+            return never.then(|| "we clobbered a foreign object".to_owned());
+        }
+        let lay = of(before)?;
+        (lay > written).then(|| format!("went back from generation {lay} to {written}"))
+    }
+}
+
+/// What outlives every process.
+pub struct World {
+    pub nature: Nature,
+    pub source: Arc<MemoryStore>,
+    pub destination: Arc<MemoryStore>,
+    pub ledger: Arc<MemoryLedger>,
+    pub witness: Arc<Witness>,
+    queue: Arc<MemoryQueue>,
+    clock: Arc<dyn Clock>,
+    others: Arc<Others>,
+    /// Somebody else's, and older than anything of ours.
+    foreign_upload: UploadId,
+    lives: u64,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("nature", &self.nature).finish_non_exhaustive()
+    }
+}
+
+/// Whoever else writes.
+struct Others {
+    source: Arc<MemoryStore>,
+    destination: Arc<MemoryStore>,
+    witness: Arc<Witness>,
+    state: Mutex<OthersState>,
+}
+
+struct OthersState {
+    chance: Chance,
+    /// Changes that are still to be made.
+    left: u64,
+    serial: u64,
+}
+
+/// Makes a call of a store in memory, which never waits.
+fn at_once<T>(call: impl Future<Output = T>) -> T {
+    call.now_or_never().unwrap()
+}
+
+fn slice(serial: u64, size: usize) -> Bytes {
+    // Few places, so that what is known of large slices is found again.
+    let at = usize::try_from(serial % 24).unwrap() * 4_096;
+    NOISE.slice(at..at + size)
+}
+
+impl Others {
+    fn state(&self) -> MutexGuard<'_, OthersState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn name(n: u64) -> String {
+        // Some are prefixes of others, and some are not ASCII.
+        ["a", "a/", "a/b", "b+c", "d e", "é", "f%2B", "g", "😀", "z"]
+            .get(usize::try_from(n % 10).unwrap())
+            .map(|name| (*name).to_owned())
+            .unwrap()
+    }
+
+    /// Makes one change, if it is time for one.
+    fn maybe_disturb(&self, nature: &Nature) {
+        let mut state = self.state();
+        if state.left == 0 || state.chance.below(nature.disturbed_one_in) > 0 {
+            return;
+        }
+        state.left -= 1;
+        let name = Self::name(state.chance.below(nature.keys + 1));
+        let (what, how) =
+            (state.chance.below(if nature.foreign { 6 } else { 4 }), state.chance.next());
+        drop(state);
+        match what {
+            0..3 => self.write_source(&name, how),
+            3 => self.delete_source(&name),
+            4 => self.write_destination(&name),
+            _ => self.delete_destination(&name),
+        }
+    }
+
+    fn next(&self) -> u64 {
+        let mut state = self.state();
+        state.serial += 1;
+        state.serial
+    }
+
+    fn attributes(serial: u64) -> Write {
+        let user = BTreeMap::from([("generation".to_owned(), serial.to_string())]);
+        let attributes = Attributes { user, ..Attributes::default() };
+        let tags = vec![("tagged".to_owned(), serial.to_string())];
+        Write { attributes, tags: if serial.is_multiple_of(3) { tags } else { Vec::new() } }
+    }
+
+    /// Writes the next generation of a key: empty, small, large in one part or in several, and of
+    /// those some that came by multipart upload.
+    fn write_source(&self, name: &str, how: u64) {
+        let serial = self.next();
+        let key = ObjectKey::new(format!("{SOURCE_PREFIX}{name}"));
+        let small = 1 + usize::try_from(how >> 32).unwrap() % (LARGE_BYTES - 1);
+        match how % 8 {
+            0 => self.put(&key, slice(serial, 0), serial),
+            1 | 2 => self.put(&key, slice(serial, small), serial),
+            3 => self.put(&key, slice(serial, small + LARGE_BYTES), serial),
+            4 => self.put(&key, slice(serial, 5 * MIB + 101), serial),
+            5 => self.put(&key, slice(serial, 10 * MIB + 17), serial),
+            6 => self.put_in_parts(&key, &[slice(serial, small)], serial),
+            _ => {
+                let parts = [slice(serial, 5 * MIB + 5), slice(serial + 1, MIB)];
+                self.put_in_parts(&key, &parts, serial);
+            }
+        }
+    }
+
+    fn put(&self, key: &ObjectKey, bytes: Bytes, serial: u64) {
+        let size = u64::try_from(bytes.len()).unwrap();
+        // All empty objects have one ETag: what differs beside the bytes is not seen by default.
+        let write = if size == 0 { Write::default() } else { Self::attributes(serial) };
+        let put = Put { key, size, write, condition: None, checksum: None, md5: None };
+        at_once(self.source.put(put, full(bytes))).unwrap();
+    }
+
+    fn put_in_parts(&self, key: &ObjectKey, parts: &[Bytes], serial: u64) {
+        let store = &self.source;
+        let upload = at_once(store.create_upload(key, &Self::attributes(serial))).unwrap();
+        let mut etags = Vec::new();
+        let mut size = 0;
+        for (number, bytes) in (1..).zip(parts) {
+            let number = PartNumber::new(number).unwrap();
+            let length = u64::try_from(bytes.len()).unwrap();
+            let sent = store.upload_part(key, &upload, number, length, full(bytes.clone()));
+            etags.push((number, at_once(sent).unwrap()));
+            size += length;
+        }
+        let completion = Completion { key, upload: &upload, parts: &etags, size, condition: None };
+        at_once(store.complete_upload(completion)).unwrap();
+    }
+
+    fn delete_source(&self, name: &str) {
+        let key = ObjectKey::new(format!("{SOURCE_PREFIX}{name}"));
+        at_once(self.source.delete(&key, None)).unwrap();
+    }
+
+    fn write_destination(&self, name: &str) {
+        let serial = self.next();
+        let key = ObjectKey::new(format!("{DESTINATION_PREFIX}{name}"));
+        let content_type = Some(FOREIGN.to_owned());
+        let attributes = Attributes { content_type, ..Attributes::default() };
+        let write = Write { attributes, tags: Vec::new() };
+        let bytes = Bytes::from(format!("foreign {serial}"));
+        let size = u64::try_from(bytes.len()).unwrap();
+        let put = Put { key: &key, size, write, condition: None, checksum: None, md5: None };
+        self.as_stranger(|| at_once(self.destination.put(put, full(bytes))).map(|_| ()).unwrap());
+    }
+
+    fn delete_destination(&self, name: &str) {
+        let key = ObjectKey::new(format!("{DESTINATION_PREFIX}{name}"));
+        self.as_stranger(|| at_once(self.destination.delete(&key, None)).unwrap());
+    }
+
+    fn as_stranger(&self, write: impl FnOnce()) {
+        self.witness.seen().is_stranger = true;
+        write();
+        self.witness.seen().is_stranger = false;
+    }
+}
+
+/// How a process came to its end.
+#[derive(Debug)]
+pub enum How {
+    Died,
+    Closed(Box<Run>, Vec<Note>),
+    /// Asked to stop, or halted by an error.
+    Stopped(String),
+}
+
+impl World {
+    /// Inside a runtime whose time is paused.
+    pub async fn new(nature: Nature) -> Self {
+        let began = Instant::now();
+        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::new(began, 0, nature.seed));
+        let skewed: Arc<dyn Clock> = Arc::new(VirtualClock::new(began, nature.skew_ms, 0));
+        let witness = Arc::new(Witness { nature: nature.clone(), seen: Mutex::default() });
+        let (here, there) = (witness.clone(), witness.clone());
+        let source = MemoryStore::new("source", clock.clone())
+            .with_digests(DIGESTS.clone())
+            .with_pages_of(nature.pages_of)
+            .observed(move |change| here.source_changed(change));
+        let source = Arc::new(source);
+        let mut destination = MemoryStore::new("destination", skewed)
+            .with_digests(DIGESTS.clone())
+            .with_pages_of(nature.pages_of)
+            .reading(source.clone())
+            .observed(move |change| there.destination_changed(change));
+        if nature.opaque {
+            destination = destination.with_opaque_etags();
+        }
+        let destination = Arc::new(destination);
+        let state = OthersState { chance: Chance::new(nature.seed), left: 0, serial: 0 };
+        let others = Arc::new(Others {
+            source: source.clone(),
+            destination: destination.clone(),
+            witness: witness.clone(),
+            state: Mutex::new(state),
+        });
+        let queue = if nature.orderly {
+            MemoryQueue::new(clock.clone())
+        } else {
+            MemoryQueue::chaotic(clock.clone(), nature.seed)
+        };
+        let queue = queue.with_visibility(VISIBILITY_MS);
+        let (ledger, queue) = (Arc::default(), Arc::new(queue));
+        // Somebody else's upload of a key of ours is older than anything that we do.
+        let key = ObjectKey::new(format!("{DESTINATION_PREFIX}{}", Others::name(4)));
+        let foreign_upload = at_once(destination.create_upload(&key, &Write::default())).unwrap();
+        let world = Self {
+            nature,
+            source,
+            destination,
+            ledger,
+            witness,
+            queue,
+            clock,
+            others,
+            foreign_upload,
+            lives: 0,
+        };
+        world.populate();
+        tokio::time::advance(Duration::from_mins(10)).await;
+        world
+    }
+
+    fn populate(&self) {
+        let nature = &self.nature;
+        for n in 0..nature.keys {
+            // Every kind of object comes up in a world of eight keys.
+            let how = self.others.state().chance.next();
+            self.others.write_source(&Others::name(n), (how / 8 * 8).wrapping_add(n % 8));
+        }
+        if nature.deletes || nature.foreign {
+            self.others.write_destination("only there");
+            self.others.write_destination(&Others::name(0));
+        }
+        self.others.state().left = nature.disturbances;
+    }
+
+    /// Nobody but us writes from now on.
+    pub fn calm_down(&self) {
+        self.others.state().left = 0;
+    }
+
+    /// The same command again, in a new process; `stop_after_ms`: it is asked to stop then.
+    pub async fn live(&mut self, faults: Faults, stop_after_ms: Option<u64>) -> (Arc<Life>, How) {
+        self.lives += 1;
+        let (others, nature) = (self.others.clone(), self.nature.clone());
+        let disturbance: Disturbance = Arc::new(move || others.maybe_disturb(&nature));
+        let circles = faults.dies_at.is_none();
+        let faults = Faults { dies_at: faults.dies_at.or(Some(CALLS_MAX)), ..faults };
+        let seed = self.nature.seed.wrapping_mul(1_000).wrapping_add(self.lives);
+        let life = Arc::new(Life::new(faults, seed, disturbance));
+        let (channel, asked) = driver::channel();
+        let stage = Arc::new(self.stage(&life, channel));
+        let stopping = stage.stopping.clone();
+        let stopper = async {
+            match stop_after_ms {
+                Some(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+                None => std::future::pending().await,
+            }
+            stopping.store(true, std::sync::atomic::Ordering::Relaxed);
+            std::future::pending::<()>().await;
+        };
+        let hooks = Hooks { lines: None, listing_done: Arc::default(), manifest: None };
+        let range = ScanRange::Keys { through: None };
+        let run = driver::run(stage, asked, "the same command", range, hooks);
+        let how = tokio::select! {
+            biased;
+            () = life.death() => How::Died,
+            ended = Box::pin(run) => self.how(ended).await,
+            () = stopper => How::Died,
+        };
+        if circles && matches!(how, How::Died) {
+            self.complain(format!("the process makes {CALLS_MAX} calls and does not end"));
+        }
+        (life, how)
+    }
+
+    pub fn complain(&self, text: String) {
+        self.witness.seen().complaints.push(text);
+    }
+
+    async fn how(&self, ended: Result<Ended, tranship_core::error::StageError>) -> How {
+        match ended {
+            Ok(Ended::Closed(run)) => {
+                let notes = self.failures(run.generation).await;
+                How::Closed(Box::new(run), notes)
+            }
+            Ok(Ended::Interrupted(_)) => How::Stopped("asked to stop".to_owned()),
+            Ok(Ended::Halted(_, error)) => How::Stopped(error.to_string()),
+            Err(error) => How::Stopped(error.to_string()),
+        }
+    }
+
+    async fn failures(&self, generation: u64) -> Vec<Note> {
+        let prefix = rows::Notes::prefix(List::Failures, generation);
+        let page = self.ledger.page(&prefix, None, usize::MAX).await.unwrap();
+        let notes = page.iter().map(|(key, row)| rows::parse::<rows::Notes>(key, row).unwrap());
+        notes.flat_map(|notes| notes.notes).collect()
+    }
+
+    fn stage(&self, life: &Arc<Life>, channel: Arc<driver::Channel>) -> Stage {
+        let at = |bucket, prefix| Location::new(Some("https://simulated"), bucket, prefix);
+        let transfer = Transfer {
+            source: at("source", SOURCE_PREFIX),
+            destination: at("destination", DESTINATION_PREFIX),
+        };
+        let policy = self.nature.policy();
+        let store = |inner: &Arc<MemoryStore>, name| -> Arc<dyn ObjectStore> {
+            Arc::new(FaultyStore { inner: inner.clone(), life: life.clone(), name })
+        };
+        Stage {
+            transfer_id: transfer.id(),
+            transfer,
+            streams: Semaphore::new(policy.limits.streams_max),
+            policy,
+            source: store(&self.source, "source"),
+            destination: store(&self.destination, "destination"),
+            ledger: Arc::new(FaultyLedger { inner: self.ledger.clone(), life: life.clone() }),
+            queue: Arc::new(FaultyQueue { inner: self.queue.clone(), life: life.clone() }),
+            completer: Arc::new(FaultyCompleter { inner: channel, life: life.clone() }),
+            clock: self.clock.clone(),
+            progress: Arc::new(Progress::default()),
+            stopping: Arc::new(AtomicBool::new(false)),
+            denials: std::sync::atomic::AtomicU32::new(0),
+            destination_is_opaque: AtomicBool::new(false),
+        }
+    }
+
+    pub async fn headers(&self) -> Vec<Header> {
+        let page = self.ledger.page(Header::prefix(), None, usize::MAX).await.unwrap();
+        page.iter().map(|(key, row)| rows::parse(key, row).unwrap()).collect()
+    }
+
+    /// What a new process need not read again: the recorded parts of open uploads, and the small
+    /// objects whose outcome is settled. By key, `ETag` and range.
+    pub async fn recorded(&self, lives: &[Arc<Life>]) -> Vec<(ObjectKey, ETag, Option<ByteRange>)> {
+        let mut recorded = Vec::new();
+        for header in self.headers().await {
+            let (Some(source), Some(layout)) = (&header.source, header.layout) else { continue };
+            if !matches!(header.status, Status::Open | Status::Completing) {
+                continue;
+            }
+            for group in 0..header.group_count() {
+                let group =
+                    self.ledger.part_group(&header.id(), header.epoch, group).await.unwrap();
+                recorded.extend(group.parts.iter().map(|part| {
+                    (header.source_key.clone(), source.etag.clone(), layout.range(part.number))
+                }));
+            }
+        }
+        for body in lives.iter().flat_map(|life| life.sent()) {
+            let Ok(Message { work: Work::Objects(task), .. }) = Message::decode(&body) else {
+                continue;
+            };
+            let row: Option<Task> = rows::load(&*self.ledger, &task.id.row_key()).await.unwrap();
+            let Some(row) = row else { continue };
+            for (bit, entry) in task.objects.iter().enumerate() {
+                if let Some(etag) = entry.etag.clone().filter(|_| row.settled.contains(bit)) {
+                    recorded.push((entry.key.clone(), etag, None));
+                }
+            }
+        }
+        recorded
+    }
+
+    /// Complains of what a process read although it was recorded before.
+    pub fn expect_not_fetched(
+        &self,
+        recorded: &[(ObjectKey, ETag, Option<ByteRange>)],
+        fetched: &[Fetched],
+    ) {
+        for (key, etag, range) in recorded {
+            let again = |f: &&Fetched| {
+                f.key == *key
+                    && (range.is_none() || f.range == *range)
+                    && f.pin.as_ref().is_none_or(|pin| pin == etag)
+            };
+            if let Some(again) = fetched.iter().find(again) {
+                self.complain(format!("read again although it was recorded: {again:?}"));
+            }
+        }
+    }
+
+    /// Complains unless the run is complete and every listed key is in exactly one outcome.
+    pub fn expect_complete(&self, run: &Run, notes: &[Note]) {
+        let totals = run.totals.clone().unwrap_or_default();
+        if run.state != rows::RunState::Complete || !totals.balances() {
+            self.complain(format!("the run is {:?}: {totals:?} {notes:?}", run.state));
+        }
+    }
+
+    /// Complains unless the destination is what it should be once nobody writes any more, and no
+    /// upload is left open.
+    pub async fn expect_settled(&self) {
+        let open = self.destination.open_uploads();
+        if !open.iter().any(|(_, upload)| *upload == self.foreign_upload) {
+            self.complain("somebody else's upload was aborted".to_owned());
+        }
+        for (key, upload) in open.iter().filter(|(_, upload)| *upload != self.foreign_upload) {
+            self.complain(format!("{key}: the upload {} is left open", upload.0));
+        }
+        for header in self.headers().await.into_iter().filter(|h| !h.status.is_terminal()) {
+            let (key, status) = (&header.destination_key, header.status);
+            self.complain(format!("{key}: the header is left {status:?}"));
+        }
+        let rest = |keys: Vec<ObjectKey>, prefix: &str| -> BTreeSet<String> {
+            keys.iter().map(|key| key.as_str().strip_prefix(prefix).unwrap().to_owned()).collect()
+        };
+        let here = rest(self.source.keys(), SOURCE_PREFIX);
+        let there = rest(self.destination.keys(), DESTINATION_PREFIX);
+        if self.nature.deletes && here != there {
+            self.complain(format!("the keys differ: {here:?} {there:?}"));
+        }
+        for name in &here {
+            let at = |prefix: &str| ObjectKey::new(format!("{prefix}{name}"));
+            let ours = self.source.object(&at(SOURCE_PREFIX)).unwrap();
+            let copy = self.destination.object(&at(DESTINATION_PREFIX));
+            let may_differ = self.nature.overwrite == Overwrite::Never && copy.is_some();
+            let equal = copy.as_ref().is_some_and(|copy| {
+                let mut attributes = copy.attributes.clone();
+                token::strip(&mut attributes.user);
+                copy.has_bytes_of(&ours) && attributes == ours.attributes && copy.tags == ours.tags
+            });
+            if !equal && !may_differ {
+                self.complain(format!("{name}: the destination is not equal to the source"));
+            }
+        }
+    }
+}
