@@ -4,6 +4,7 @@
 mod completion;
 mod ledger;
 mod queue;
+mod secrets;
 
 use std::sync::Arc;
 

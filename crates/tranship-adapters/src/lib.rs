@@ -7,4 +7,5 @@ pub mod embedded;
 pub mod http;
 pub mod ledgers;
 pub mod queues;
+pub mod secrets;
 pub mod stores;

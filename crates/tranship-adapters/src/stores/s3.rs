@@ -127,6 +127,11 @@ impl S3Store {
         E: ProvideErrorMetadata + Error + 'static,
     {
         let (kind, mut message) = errors::explain(call.operation, self.place(), error);
+        if let (ErrorKind::Denied | ErrorKind::Expired, Some(secret)) =
+            (kind, &self.settings.secret)
+        {
+            secret.refused();
+        }
         if let (ErrorKind::Denied, Some(profile)) = (kind, &self.settings.profile) {
             message.push_str("; the profile is ");
             message.push_str(&escape(profile));

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use aws_config::identity::IdentityCache;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -52,6 +53,10 @@ pub(super) async fn client(
         let name = "tranship settings";
         let credentials = Credentials::new(&given.access_key, &given.secret_key, token, None, name);
         loader = loader.credentials_provider(credentials);
+    } else if let Some(secret) = &settings.secret {
+        // It knows itself how old it may be, and a cache in between would keep what was refused.
+        loader = loader.identity_cache(IdentityCache::no_cache());
+        loader = loader.credentials_provider(secret.clone());
     }
     let shared = Box::pin(loader.load()).await;
     let refused = |why: String| {
@@ -80,7 +85,9 @@ pub(super) async fn client(
     }
     if settings.anonymous {
         config = config.allow_no_auth();
-    } else if let (Some(profile), None) = (&settings.profile, &settings.credentials) {
+    } else if let (Some(profile), None, None) =
+        (&settings.profile, &settings.credentials, &settings.secret)
+    {
         let credentials = credentials_of(profile, shared.region(), http_client);
         config = config.credentials_provider(credentials);
     }

@@ -13,6 +13,7 @@ use tranship_core::error::ErrorKind;
 use tranship_core::object::escape;
 
 use crate::aws::{causes, chain};
+use crate::secrets::SecretError;
 
 /// What a store answered to a call that failed.
 #[derive(Debug, Clone, Copy)]
@@ -187,6 +188,10 @@ pub(super) const NO_REGION: &str =
     "there is no region: set AWS_REGION, or name a region or a profile";
 
 fn explain_credentials(error: &(dyn Error + 'static)) -> Option<(ErrorKind, String)> {
+    if let Some(secret) = SecretError::behind(error) {
+        let kind = if secret.may_pass() { ErrorKind::Unavailable } else { ErrorKind::Denied };
+        return Some((kind, secret.to_string()));
+    }
     let cause = chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())?;
     let kind = match cause {
         CredentialsError::ProviderTimedOut(_) => ErrorKind::Unavailable,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::secrets::SecretCredentials;
+
 /// A bucket and the way to it.
 #[derive(Debug, Clone, Default)]
 pub struct S3Settings {
@@ -23,8 +25,10 @@ pub struct S3Settings {
     pub sse: Option<Sse>,
     /// A canned ACL; only where it was asked for, since most buckets refuse any.
     pub acl: Option<String>,
-    /// `None`: the default AWS chain.
+    /// They go before a secret's.
     pub credentials: Option<StaticCredentials>,
+    /// Credentials out of Secrets Manager. With neither: the profile's, or the default AWS chain.
+    pub secret: Option<SecretCredentials>,
 }
 
 /// The encryption that writes ask for.
