@@ -7,30 +7,8 @@ use tranship_core::outcome::Outcome;
 use tranship_core::policy::{Compare, DeleteGuard, Overwrite, Policy};
 use tranship_core::rows::RunState;
 use tranship_server::{CompleteReplay, EtagMode, Fault, Matcher, Properties, Rule, ServerOptions};
+use tranship_tests::keys::HOSTILE;
 use tranship_tests::rig::{DESTINATION, How, MIB, Rig, SOURCE, noise};
-
-const HOSTILE: [&str; 20] = [
-    "plus+sign",
-    "per%cent",
-    "%2B",
-    "space and  more ",
-    " lead",
-    "a//b",
-    "./a",
-    "a/../b",
-    "/slash",
-    "trail/",
-    "quote\"s'",
-    "back\\slash",
-    "tab\tnew\nline",
-    "bell\u{7}",
-    "é",
-    "e\u{301}",
-    "😀",
-    "?q#f&amp;",
-    "<x>",
-    "\u{202e}rtl\u{10ffff}",
-];
 
 /// Small parts and a low threshold make a multi-part object of a few mebibytes.
 fn in_parts() -> Policy {

@@ -2,34 +2,9 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::EncodingType;
+use tranship_tests::keys::HOSTILE;
 
 use crate::talk::Talk;
-
-/// Keys that are easily mangled on their way through a URL, a header or a listing.
-pub(crate) const HOSTILE: [&str; 22] = [
-    "plus+sign",
-    "per%cent",
-    "%2B",
-    "space and  more ",
-    " lead",
-    "a//b",
-    "./a",
-    "a/../b",
-    "..",
-    "/slash",
-    "trail/",
-    "quote\"s'",
-    "back\\slash",
-    "tab\tnew\nline",
-    "bell\u{7}",
-    "é",
-    "e\u{301}",
-    "😀",
-    "?q#f&amp;",
-    "<x>",
-    "~tilde*()!",
-    "\u{202e}rtl\u{10ffff}",
-];
 
 pub(crate) async fn odd_keys(talk: &mut Talk) {
     let (c, b) = talk.topic("odd-keys").await;

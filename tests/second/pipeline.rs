@@ -10,10 +10,10 @@ use tranship_cli::engine::Parts;
 use tranship_core::location::{Location, Transfer};
 use tranship_core::policy::Policy;
 use tranship_server::{Server, ServerOptions};
+use tranship_tests::keys::HOSTILE;
 use tranship_tests::rig::{MIB, Report, credentials, noise, run, settings_at};
 use tranship_tests::second::Second;
 
-use crate::listing::HOSTILE;
 use crate::talk::Talk;
 
 /// Its `ETag` is that of two parts, of a size that no default hits by chance.

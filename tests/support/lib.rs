@@ -8,6 +8,7 @@
 )]
 
 pub mod faulty;
+pub mod keys;
 pub mod ledger;
 pub mod queue;
 pub mod rig;

@@ -17,32 +17,11 @@ use tranship_core::store::{
     Written,
 };
 
+use crate::keys::HOSTILE;
 use crate::rig::noise;
 
 /// The least size of all parts but the last.
 const PART: usize = 5 << 20;
-
-/// Keys that break whoever parses, normalises or decodes them.
-const HOSTILE: [&str; 18] = [
-    "plus+sign",
-    "per%cent",
-    "%2B",
-    "%",
-    "space and  more ",
-    "a//b",
-    "./a",
-    "a/../b",
-    "/slash",
-    "trail/",
-    "quote\"s'",
-    "back\\slash",
-    "tab\tnew\nline",
-    "e\u{301}é",
-    "😀",
-    "?q#f&amp;",
-    "<x>",
-    "\u{202e}rtl\u{10ffff}",
-];
 
 /// User metadata that is not ASCII, and the form in which S3 gives it back (RFC 2047).
 const OWNER: &str = "naïve café 😀";
@@ -238,6 +217,10 @@ async fn hostile_keys_are_kept_byte_for_byte(store: &dyn ObjectStore) {
     }
     for key in &keys {
         assert_eq!(read(store, key).await, key.as_str().as_bytes(), "{key}");
+        // The answer that names such a key is no XML, so a client may be unable to read it.
+        if key.as_str().contains('\u{7}') {
+            continue;
+        }
         let upload = store.create_upload(key, &Write::default()).await.unwrap();
         let open = store.list_uploads(key).await.unwrap();
         assert_eq!(open.iter().map(|open| &open.key).collect::<Vec<_>>(), [key]);

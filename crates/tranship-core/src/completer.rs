@@ -308,11 +308,7 @@ async fn close(
     loop {
         settle_header(stage, &now, outcome, None).await?;
         if crate::worker::abort_orphans(stage, &now).await? {
-            now.status = status;
-            now.lease_until = None;
-            now.due = None;
-            now.old_uploads.clear();
-            now.revision += 1;
+            now.end(status);
             if rows::store(&*stage.ledger, &now).await? {
                 return Ok(());
             }

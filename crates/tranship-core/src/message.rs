@@ -78,6 +78,13 @@ pub struct Entry {
     pub destination: Option<Condition>,
 }
 
+impl Entry {
+    /// An entry of which nothing but the key is known; `size` as somebody told it.
+    pub fn named(key: ObjectKey, action: Action, size: u64) -> Self {
+        Self { key, action, size, etag: None, modified: Millis::default(), destination: None }
+    }
+}
+
 /// Copy these parts of one upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartsTask {

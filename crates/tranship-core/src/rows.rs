@@ -386,6 +386,15 @@ impl Header {
         self.layout.map_or(0, |layout| layout.part_count().div_ceil(PARTS_PER_GROUP))
     }
 
+    /// Steps to a terminal state: nothing of it is left to look after.
+    pub fn end(&mut self, status: Status) {
+        self.status = status;
+        self.lease_until = None;
+        self.due = None;
+        self.old_uploads.clear();
+        self.revision += 1;
+    }
+
     /// Since when there may be uploads of this key that the header never came to name.
     pub fn may_have_orphans_since(&self) -> Option<Millis> {
         let unfulfilled = (self.status == Status::Planning).then_some(self.planned_at);

@@ -11,6 +11,8 @@ mod parts;
 mod plan;
 mod small;
 
+use std::borrow::Cow;
+
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
@@ -203,11 +205,12 @@ async fn work<'a>(
     if stage.is_stopping() {
         return (object, entry, None);
     }
-    let action = match entry.action {
-        Action::Copy if again => Action::Check,
-        action => action,
+    let now = if again && entry.action == Action::Copy {
+        Cow::Owned(Entry { action: Action::Check, ..entry.clone() })
+    } else {
+        Cow::Borrowed(entry)
     };
-    (object, entry, Some(Box::pin(one(stage, &Entry { action, ..entry.clone() }, account)).await))
+    (object, entry, Some(Box::pin(one(stage, &now, account)).await))
 }
 
 async fn one(stage: &Stage, entry: &Entry, account: AccountRef) -> Result<Settled, StageError> {

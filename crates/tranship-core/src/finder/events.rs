@@ -66,14 +66,7 @@ pub async fn take(stage: &Stage, changes: &[Change]) -> Result<Taken, StageError
             ChangeKind::Deleted => (Action::Delete, 0),
         };
         taken.sent += 1;
-        entries.push(Entry {
-            key: change.key.clone(),
-            action,
-            size,
-            etag: None,
-            modified: Millis::default(),
-            destination: None,
-        });
+        entries.push(Entry::named(change.key.clone(), action, size));
     }
     let generation = account_at(stage.clock.now());
     // A message that comes twice makes two tasks: each finds what the other did.

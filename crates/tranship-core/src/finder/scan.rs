@@ -11,7 +11,7 @@ use crate::compare::{self, Pair, Verdict};
 use crate::error::{ErrorKind, LedgerError, StageError, StoreError};
 use crate::location::rename;
 use crate::message::{Action, Entry, ObjectsTask, ScanTask, Work, entry_bytes};
-use crate::object::{KEY_LENGTH_MAX_BYTES, Millis, ObjectKey};
+use crate::object::{KEY_LENGTH_MAX_BYTES, ObjectKey};
 use crate::outcome::{Account, Count, Outcome};
 use crate::policy::Filter;
 use crate::ports::Queue;
@@ -511,14 +511,7 @@ async fn file_window(
     let mut window = Window::default();
     for key in keys {
         window.listed.add(Count { objects: 1, bytes: 0 });
-        window.entries.push(Entry {
-            key,
-            action: Action::Look,
-            size: 0,
-            etag: None,
-            modified: Millis::default(),
-            destination: None,
-        });
+        window.entries.push(Entry::named(key, Action::Look, 0));
     }
     close_window(stage, scan, window).await
 }
@@ -539,12 +532,8 @@ async fn candidates_window(stage: &Stage, scan: &mut Scan) -> Result<bool, Stage
     let named = rows::load::<Scan>(&*stage.ledger, &of).await?;
     if named.and_then(|scan| scan.attempt_of(notes.of.window)) == Some(notes.of.attempt) {
         window.entries.extend(notes.notes.into_iter().map(|note| Entry {
-            key: note.key,
-            action: Action::Delete,
-            size: note.size,
-            etag: None,
-            modified: Millis::default(),
             destination: note.etag.map(Condition::Is),
+            ..Entry::named(note.key, Action::Delete, note.size)
         }));
     }
     close_window(stage, scan, window).await

@@ -5,7 +5,7 @@
 //! that nothing ever blocks the next run.
 
 use super::{Conclusion, abandon, conclude, resend_scans};
-use crate::error::{LedgerError, StageError};
+use crate::error::StageError;
 use crate::rows::{self, Run, RunProgress, Totals};
 use crate::stage::Stage;
 
@@ -39,25 +39,19 @@ pub async fn watch(stage: &Stage, deadline_ms: u64) -> Result<Watched, StageErro
         return abandon(stage, run).await.map(Watched::Ended);
     }
     let (listed, unsettled) = (seen.listed, seen.unsettled);
-    match &run.progress {
-        Some(last) if last.listed == listed && last.unsettled == unsettled => {
-            if last.since.plus(STILL_MS) <= now {
-                resend_scans(stage, run.generation).await?;
-                run.progress = Some(RunProgress { listed, unsettled, since: now });
-                store(stage, run).await?;
-            }
-        }
-        _ => {
-            run.progress = Some(RunProgress { listed, unsettled, since: now });
-            store(stage, run).await?;
-        }
+    let still_since = run
+        .progress
+        .as_ref()
+        .filter(|last| last.listed == listed && last.unsettled == unsettled)
+        .map(|last| last.since);
+    match still_since {
+        Some(since) if since.plus(STILL_MS) > now => return Ok(Watched::Running(seen)),
+        Some(_) => resend_scans(stage, run.generation).await?,
+        None => {}
     }
-    Ok(Watched::Running(seen))
-}
-
-/// Somebody else may look at the same time; whoever stored first has seen enough.
-async fn store(stage: &Stage, mut run: Run) -> Result<(), LedgerError> {
+    run.progress = Some(RunProgress { listed, unsettled, since: now });
     run.revision += 1;
+    // Somebody else may look at the same time; whoever stored first has seen enough.
     let _moved_on = rows::store(&*stage.ledger, &run).await?;
-    Ok(())
+    Ok(Watched::Running(seen))
 }

@@ -72,9 +72,7 @@ pub(crate) async fn clear(stage: &Stage, mut header: Header) -> Result<(), Stage
         }
     }
     stage.ledger.forget(&header.id().groups_prefix(header.epoch)).await?;
-    header.old_uploads.clear();
-    header.due = None;
-    header.revision += 1;
+    header.end(header.status);
     // If it moved on meanwhile, somebody else takes care.
     let _moved_on = rows::store(&*stage.ledger, &header).await?;
     Ok(())

@@ -337,10 +337,7 @@ async fn end(
 /// A terminal state without an upload; `false`: the header has moved on.
 async fn conclude(stage: &Stage, mut header: Header, status: Status) -> Result<bool, StageError> {
     abort_all(stage, &header.destination_key, &header.old_uploads).await?;
-    header.status = status;
-    header.due = None;
-    header.old_uploads.clear();
-    header.revision += 1;
+    header.end(status);
     Ok(rows::store(&*stage.ledger, &header).await?)
 }
 

@@ -274,31 +274,22 @@ async fn settle_landed(
     stage: &Stage,
     source_key: &ObjectKey,
     key: &ObjectKey,
-    landed: Landed,
+    mut landed: Landed,
 ) -> Result<Copied, StageError> {
-    let Landed { source, written, proven, tokenless, losses } = landed;
-    if proven {
-        return Ok(Copied::Landed(losses));
-    }
-    // The destination's ETag says nothing about the bytes, which only now is known.
-    stage.destination_is_opaque.store(true, Ordering::Relaxed);
-    if stage.policy.token && !tokenless {
-        // Written once more, with a token; the next objects have theirs at once.
-        let condition = Condition::Is(written.etag.clone());
-        let read = stage.read(source_key, None, Some(&Pin::from(&source))).await?;
-        let landed = relay(stage, source_key, key, read, &condition, true).await?;
-        if landed.proven {
-            return Ok(Copied::Landed(landed.losses));
+    if !landed.proven {
+        // The destination's ETag says nothing about the bytes, which only now is known.
+        stage.destination_is_opaque.store(true, Ordering::Relaxed);
+        if stage.policy.token && !landed.tokenless {
+            // Written once more, with a token; the next objects have theirs at once.
+            let condition = Condition::Is(landed.written.etag);
+            let read = stage.read(source_key, None, Some(&Pin::from(&landed.source))).await?;
+            landed = relay(stage, source_key, key, read, &condition, true).await?;
         }
-        return remember(stage, key, landed).await;
     }
-    let landed = Landed { source, written, proven, tokenless, losses };
-    remember(stage, key, landed).await
-}
-
-async fn remember(stage: &Stage, key: &ObjectKey, landed: Landed) -> Result<Copied, StageError> {
-    let Landed { source, written, losses, .. } = landed;
-    Evidence::remember(&*stage.ledger, HeaderId::of(key), source, written.etag).await?;
+    let Landed { source, written, proven, losses, .. } = landed;
+    if !proven {
+        Evidence::remember(&*stage.ledger, HeaderId::of(key), source, written.etag).await?;
+    }
     Ok(Copied::Landed(losses))
 }
 
