@@ -38,7 +38,7 @@ async fn a_stopped_run_goes_on_where_it_stopped() {
             assert_eq!(report.how, How::Interrupted);
             assert!(generations.len() < 500, "no progress in {ms} ms");
         }
-        assert!(generations.iter().all(|generation| *generation == 1), "one run: {generations:?}");
+        assert!(generations.windows(2).all(|pair| pair[0] == pair[1]), "one run: {generations:?}");
         rig.expect_equal();
         assert_eq!(rig.destination.requests().count("UploadPart"), 3 * 8, "no recorded part twice");
         assert_eq!(rig.there().count_writes(DESTINATION, "small/0000"), 1);

@@ -484,7 +484,7 @@ impl World {
             std::future::pending::<()>().await;
         };
         let hooks = Hooks { lines: None, listing_done: Arc::default(), manifest: None };
-        let range = ScanRange::Keys { through: None };
+        let range = ScanRange::whole();
         let run = driver::run(stage, asked, "the same command", range, hooks);
         let how = tokio::select! {
             biased;

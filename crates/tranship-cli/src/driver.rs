@@ -153,7 +153,8 @@ pub async fn run(
     range: ScanRange,
     hooks: Hooks,
 ) -> Result<Ended, StageError> {
-    let begun = patiently(&stage, || finder::begin(&stage, fingerprint, range.clone())).await?;
+    let begun =
+        patiently(&stage, || finder::begin(&stage, fingerprint, range.clone(), false)).await?;
     let run = begun.run().clone();
     let shared = Arc::new(Shared {
         stage: stage.clone(),
@@ -278,9 +279,10 @@ async fn task(shared: &Shared) -> Option<String> {
     let received = receive(shared, Queue::Transfer).await?;
     match Box::pin(worker::run(stage, &received)).await {
         Done::Settled | Done::Unreadable(_) => return Some(received.receipt),
-        Done::Again(ms) => {
+        Done::Again { after_ms, .. } => {
             let receipt = &received.receipt;
-            let delay = || async { Ok(stage.queue.delay(Queue::Transfer, receipt, ms).await?) };
+            let delay =
+                || async { Ok(stage.queue.delay(Queue::Transfer, receipt, after_ms).await?) };
             if let Err(error) = patiently(stage, delay).await {
                 shared.halt(error);
             }

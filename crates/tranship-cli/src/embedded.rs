@@ -331,6 +331,7 @@ fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
             percent_max: delete.percent_max,
         }),
         storage_class: settings.storage_class.clone(),
+        metadata: true,
         tags: settings.tags,
         token: settings.token,
         server_side: match settings.server_side {

@@ -205,7 +205,7 @@ impl Engine {
     ) -> Result<(Ended, u64), EngineError> {
         let range = match &self.lines {
             Some(_) => ScanRange::File { line: 0 },
-            None => ScanRange::Keys { through: None },
+            None => ScanRange::whole(),
         };
         let Self { stage, asked, fingerprint, lines, listing_done, file: _file, advice: _ } = self;
         let hooks = Hooks { lines, listing_done, manifest: manifest.map(Path::to_owned) };

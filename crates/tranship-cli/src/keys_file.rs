@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use async_trait::async_trait;
 use tranship_core::checksum::{Algorithm, Crcs};
 use tranship_core::finder::KeyLines;
 use tranship_core::object::ObjectKey;
@@ -67,8 +68,15 @@ impl KeysFile {
     }
 }
 
+#[async_trait]
 impl KeyLines for KeysFile {
-    fn read(&self, from: u64, limit: usize) -> Result<(Vec<ObjectKey>, u64), String> {
+    async fn read(&self, from: u64, limit: usize) -> Result<(Vec<ObjectKey>, u64), String> {
+        self.lines(from, limit)
+    }
+}
+
+impl KeysFile {
+    fn lines(&self, from: u64, limit: usize) -> Result<(Vec<ObjectKey>, u64), String> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut reader, mut line) = match open.take() {
             Some((reader, line)) if line <= from => (reader, line),
@@ -137,7 +145,7 @@ mod tests {
         std::fs::write(&folder, text).unwrap();
         let file = KeysFile::open(&folder).unwrap();
         let read = |from, limit| {
-            let (keys, next) = file.read(from, limit).unwrap();
+            let (keys, next) = file.lines(from, limit).unwrap();
             (keys.iter().map(|key| key.as_str().to_owned()).collect::<Vec<_>>(), next)
         };
         assert_eq!(read(0, 2), (vec!["a b".to_owned(), "x\ny".to_owned()], 3));

@@ -65,7 +65,8 @@ pub fn same_attributes(policy: &Policy, source: &Attributes, destination: &Attri
         plain
     };
     let class = policy.storage_class.as_deref().or(source.storage_class.as_deref());
-    plain(source) == plain(destination) && class == destination.storage_class.as_deref()
+    let carried = !policy.metadata || plain(source) == plain(destination);
+    carried && class == destination.storage_class.as_deref()
 }
 
 /// What a policy says about writing over a destination that differs.

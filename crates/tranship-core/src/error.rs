@@ -82,6 +82,11 @@ impl ErrorKind {
         }
     }
 
+    /// Whether other credentials may get another answer.
+    pub fn is_about_credentials(self) -> bool {
+        matches!(self, Self::Denied | Self::Expired)
+    }
+
     /// Whether a write that was answered so may have taken effect all the same.
     pub fn is_ambiguous(self) -> bool {
         matches!(

@@ -2,6 +2,7 @@
 //! run when its accounts balance.
 
 pub mod events;
+mod prefixes;
 mod scan;
 mod watch;
 
@@ -10,7 +11,9 @@ use crate::loss::LossCounts;
 use crate::message::{ScanTask, Work};
 use crate::outcome::{Account, Count, Outcome};
 use crate::ports::Queue;
-use crate::rows::{self, List, Notes, Run, RunState, Scan, ScanRange, Task, TaskId, Totals};
+use crate::rows::{
+    self, List, Notes, RowKey, Run, RunState, Scan, ScanRange, Task, TaskId, Totals,
+};
 use crate::stage::Stage;
 use crate::worker::encode;
 
@@ -19,6 +22,8 @@ pub use watch::{Watched, watch};
 
 /// Rows of one page of the ledger.
 const PAGE_ROWS: usize = 500;
+/// Rows of one page of notes: each may hold hundreds of keys, and what is read is held in memory.
+const NOTES_PAGE_ROWS: usize = 50;
 /// The scan that a run begins with.
 const FIRST_SCAN: u64 = 1;
 /// The scan of the deletes phase.
@@ -45,6 +50,7 @@ pub async fn begin(
     stage: &Stage,
     fingerprint: &str,
     range: ScanRange,
+    insist: bool,
 ) -> Result<Begun, StageError> {
     loop {
         let last = rows::load::<Run>(&*stage.ledger, &Run::row_key()).await?;
@@ -55,8 +61,10 @@ pub async fn begin(
             resend_scans(stage, run.generation).await?;
             return Ok(Begun::Resumed(run.clone()));
         }
+        // A ledger that was lost must not number its runs anew: messages of the lost ones may still
+        // be on their way.
         let (revision, generation) =
-            last.as_ref().map_or((0, 0), |run| (run.revision, run.generation));
+            last.as_ref().map_or((0, stage.clock.now().0), |run| (run.revision, run.generation));
         let run = Run {
             revision: revision + 1,
             generation: generation + 1,
@@ -66,8 +74,10 @@ pub async fn begin(
             fingerprint: fingerprint.to_owned(),
             totals: None,
             progress: None,
+            insist,
+            told: false,
         };
-        let scan = new_scan(run.generation, FIRST_SCAN, range.clone(), None);
+        let scan = Scan { insist, ..new_scan(run.generation, FIRST_SCAN, range.clone(), None) };
         if rows::store_both(&*stage.ledger, &run, &scan).await? {
             forget(stage, generation).await?;
             send_scan(stage, run.generation, FIRST_SCAN, 0).await?;
@@ -108,6 +118,7 @@ pub(crate) fn new_scan(
         listed_destination: Count::default(),
         account: Account::default(),
         dispatched: Count::default(),
+        insist: false,
     }
 }
 
@@ -305,6 +316,40 @@ pub fn deletes_allowed(stage: &Stage, scans: &[Scan], extra: u64) -> bool {
     })
 }
 
+/// Some notes of a list, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NotesPage {
+    pub notes: Vec<rows::Note>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<RowKey>,
+}
+
+/// The notes of a list that count, of one page of rows. The events of an hour have no scans, and
+/// all of theirs count.
+pub async fn notes_after(
+    stage: &Stage,
+    list: List,
+    generation: u64,
+    after: Option<&RowKey>,
+) -> Result<NotesPage, LedgerError> {
+    let prefix = Notes::prefix(list, generation);
+    let rows = stage.ledger.page(&prefix, after, NOTES_PAGE_ROWS).await?;
+    let mut page = NotesPage { notes: Vec::new(), next: rows.last().map(|(key, _)| key.clone()) };
+    if rows.is_empty() {
+        return Ok(page);
+    }
+    let scans = scans(stage, generation).await?;
+    for (key, row) in &rows {
+        let notes: Notes = rows::parse(key, row)?;
+        let scan = scans.iter().find(|scan| scan.id == notes.of.scan);
+        let closed_by = scan.and_then(|scan| scan.attempt_of(notes.of.window));
+        if events::is_account(generation) || closed_by == Some(notes.of.attempt) {
+            page.notes.extend(notes.notes);
+        }
+    }
+    Ok(page)
+}
+
 /// The notes of a list of a run, page by page; `each` is given those that count.
 pub async fn notes(
     stage: &Stage,
@@ -312,20 +357,12 @@ pub async fn notes(
     generation: u64,
     mut each: impl FnMut(&rows::Note) -> Result<(), LedgerError>,
 ) -> Result<(), LedgerError> {
-    let scans = scans(stage, generation).await?;
-    let prefix = Notes::prefix(list, generation);
     let mut after = None;
     loop {
-        let page = stage.ledger.page(&prefix, after.as_ref(), PAGE_ROWS).await?;
-        for (key, row) in &page {
-            let notes: Notes = rows::parse(key, row)?;
-            let scan = scans.iter().find(|scan| scan.id == notes.of.scan);
-            if scan.and_then(|scan| scan.attempt_of(notes.of.window)) == Some(notes.of.attempt) {
-                notes.notes.iter().try_for_each(&mut each)?;
-            }
-        }
-        match page.into_iter().last() {
-            Some((key, _)) => after = Some(key),
+        let page = notes_after(stage, list, generation, after.as_ref()).await?;
+        page.notes.iter().try_for_each(&mut each)?;
+        match page.next {
+            Some(next) => after = Some(next),
             None => return Ok(()),
         }
     }

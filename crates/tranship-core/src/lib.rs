@@ -7,6 +7,7 @@
 //! ([`finder`], [`worker`], [`completer`], [`sweep`]).
 
 pub mod body;
+pub mod breaker;
 pub mod checksum;
 pub mod compare;
 pub mod completer;

@@ -91,6 +91,13 @@ impl Transfer {
         map(&self.source.prefix, &self.destination.prefix, key)
     }
 
+    /// The prefix at the destination of what lies under a prefix of the source; `None` if that is
+    /// not under the source's own.
+    pub fn destination_prefix(&self, prefix: &str) -> Option<String> {
+        let rest = prefix.strip_prefix(self.source.prefix.as_str())?;
+        Some(format!("{}{rest}", self.destination.prefix))
+    }
+
     /// The source's key for a key of the destination.
     pub fn source_key(&self, key: &ObjectKey) -> Option<ObjectKey> {
         map(&self.destination.prefix, &self.source.prefix, key)

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
+    /// Headers or user metadata, and they are switched off.
+    Headers,
     /// Retention or legal hold.
     Lock,
     /// User metadata that the source's store says it has and cannot return.
@@ -22,6 +24,7 @@ impl Loss {
     /// For a person.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Headers => "headers and user metadata, which are switched off",
             Self::Lock => "retention or legal hold",
             Self::Metadata => "user metadata that the source cannot return",
             Self::Tags => "tags, which are switched off",

@@ -76,12 +76,23 @@ pub struct Entry {
     /// What the destination's listing showed.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<Condition>,
+    /// Try it again even if it was given up before.
+    #[serde(rename = "i", default, skip_serializing_if = "std::ops::Not::not")]
+    pub insist: bool,
 }
 
 impl Entry {
     /// An entry of which nothing but the key is known; `size` as somebody told it.
     pub fn named(key: ObjectKey, action: Action, size: u64) -> Self {
-        Self { key, action, size, etag: None, modified: Millis::default(), destination: None }
+        Self {
+            key,
+            action,
+            size,
+            etag: None,
+            modified: Millis::default(),
+            destination: None,
+            insist: false,
+        }
     }
 }
 
@@ -172,6 +183,7 @@ mod tests {
             etag: Some(ETag::new("abc-2")),
             modified: Millis(7),
             destination: Some(Condition::Absent),
+            insist: true,
         };
         Message::new(Work::Objects(ObjectsTask { id, objects: vec![entry] }))
     }

@@ -88,6 +88,8 @@ pub struct Policy {
     pub delete: Option<DeleteGuard>,
     /// Write this storage class instead of the source's.
     pub storage_class: Option<String>,
+    /// Carry over headers and user metadata; without them only the bytes, tags and class arrive.
+    pub metadata: bool,
     pub tags: bool,
     pub token: bool,
     pub server_side: ServerSide,
@@ -154,6 +156,7 @@ impl Default for Policy {
             filter: Filter::default(),
             delete: None,
             storage_class: None,
+            metadata: true,
             tags: true,
             token: true,
             server_side: ServerSide::Never,

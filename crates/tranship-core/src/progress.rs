@@ -16,6 +16,7 @@ pub struct Progress {
     settled_objects: [AtomicU64; Outcome::ALL.len()],
     settled_bytes: [AtomicU64; Outcome::ALL.len()],
     retries: AtomicU64,
+    parked: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -28,6 +29,33 @@ pub struct ProgressReading {
     /// Objects and bytes by outcome, in the order of [`Outcome::ALL`].
     pub settled: Vec<(Outcome, u64, u64)>,
     pub retries: u64,
+    /// Uploads that were given up.
+    pub parked: u64,
+}
+
+impl ProgressReading {
+    /// Objects and bytes of one outcome.
+    pub fn of(&self, outcome: Outcome) -> (u64, u64) {
+        let of = self.settled.iter().find(|(settled, _, _)| *settled == outcome);
+        of.map_or((0, 0), |(_, objects, bytes)| (*objects, *bytes))
+    }
+
+    /// What was added since an earlier reading of the same counters.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let settled = self.settled.iter().map(|(outcome, objects, bytes)| {
+            let (objects_before, bytes_before) = before.of(*outcome);
+            (*outcome, objects.saturating_sub(objects_before), bytes.saturating_sub(bytes_before))
+        });
+        Self {
+            bytes_moved: self.bytes_moved.saturating_sub(before.bytes_moved),
+            listed_objects: self.listed_objects.saturating_sub(before.listed_objects),
+            listed_bytes: self.listed_bytes.saturating_sub(before.listed_bytes),
+            settled: settled.collect(),
+            retries: self.retries.saturating_sub(before.retries),
+            parked: self.parked.saturating_sub(before.parked),
+        }
+    }
 }
 
 impl Progress {
@@ -53,6 +81,10 @@ impl Progress {
         self.retries.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub fn parked(&self) {
+        self.parked.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub fn read(&self) -> ProgressReading {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = self.settled_objects.iter().zip(&self.settled_bytes);
@@ -66,6 +98,7 @@ impl Progress {
                 .map(|(o, (n, b))| (o, load(n), load(b)))
                 .collect(),
             retries: load(&self.retries),
+            parked: load(&self.parked),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::error::LedgerError;
 use crate::layout::Layout;
 use crate::loss::{LossCounts, Losses};
 use crate::object::{ETag, Identity, Millis, ObjectKey, PartNumber, UploadId};
-use crate::outcome::{Account, Count};
+use crate::outcome::{Account, Count, Outcome};
 use crate::ports::{Ledger, Row};
 use crate::store::{Condition, Part};
 
@@ -88,7 +88,13 @@ pub struct Run {
     pub totals: Option<Totals>,
     /// What the sweep saw last, and when it saw it first.
     #[serde(default)]
-    pub progress: Option<RunProgress>,
+    pub progress: Option<Box<RunProgress>>,
+    /// What an earlier run gave up is tried again, even if its source has not changed.
+    #[serde(default)]
+    pub insist: bool,
+    /// Its end was told to whoever is to know of it.
+    #[serde(default)]
+    pub told: bool,
 }
 
 /// How far a run was when somebody looked.
@@ -96,7 +102,20 @@ pub struct Run {
 pub struct RunProgress {
     pub listed: Count,
     pub unsettled: Count,
+    /// Since when it has been so.
     pub since: Millis,
+    /// When somebody looked last.
+    pub seen: Millis,
+    pub account: Account,
+}
+
+impl RunProgress {
+    /// Whether nothing has moved since.
+    pub fn shows(&self, totals: &Totals) -> bool {
+        self.listed == totals.listed
+            && self.unsettled == totals.unsettled
+            && self.account == totals.account
+    }
 }
 
 impl Run {
@@ -107,6 +126,19 @@ impl Run {
 
     pub fn is_open(&self) -> bool {
         matches!(self.state, RunState::Copying | RunState::Deleting)
+    }
+
+    /// How it stands in one word: a run that ended with failed objects has not succeeded, however
+    /// well its accounts balance.
+    pub fn verdict(&self) -> &'static str {
+        let failed = self.totals.as_ref().is_some_and(Totals::has_failures);
+        match self.state {
+            RunState::Copying => "copying",
+            RunState::Deleting => "deleting",
+            RunState::Complete if failed => "failed",
+            RunState::Complete => "complete",
+            RunState::Incomplete => "incomplete",
+        }
     }
 }
 
@@ -136,6 +168,10 @@ impl Totals {
     pub fn balances(&self) -> bool {
         self.unsettled == Count::default() && self.account.of_source() == self.listed
     }
+
+    pub fn has_failures(&self) -> bool {
+        self.account.get(Outcome::Failed).objects > 0
+    }
 }
 
 /// Where the keys of a scan come from.
@@ -143,9 +179,17 @@ impl Totals {
 #[serde(rename_all = "kebab-case")]
 pub enum ScanRange {
     /// Keys of the source's listing in `(after, through]`; `None` is the end of the prefix.
-    Keys { through: Option<ObjectKey> },
+    Keys {
+        through: Option<ObjectKey>,
+        /// In place of the source's whole prefix, which this begins with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prefix: Option<String>,
+    },
     /// Lines of a file of keys.
     File { line: u64 },
+    /// Lines of a list of prefixes, from this position on. Without an end it hands the lines out, in
+    /// groups that have one.
+    Prefixes { next: u64, until: Option<u64> },
     /// Delete candidates that the scans of this run wrote down.
     Candidates { after: Option<String> },
 }
@@ -173,6 +217,16 @@ pub struct Scan {
     pub account: Account,
     /// What was handed to tasks.
     pub dispatched: Count,
+    /// As its run's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insist: bool,
+}
+
+impl ScanRange {
+    /// All keys of the source.
+    pub fn whole() -> Self {
+        Self::Keys { through: None, prefix: None }
+    }
 }
 
 impl Scan {

@@ -12,6 +12,8 @@ use crate::stage::Stage;
 use crate::worker::{abort_orphans, clear, replan, send_parts};
 
 const PAGE_ROWS: usize = 200;
+/// How long after it became due an upload is taken for forgotten, whatever the queue holds.
+const STILL_MS: u64 = 60 * 60 * 1_000;
 
 /// Starts again what an earlier process of this transfer left: its leases are nobody's now.
 ///
@@ -59,11 +61,16 @@ async fn forget_orphans(stage: &Stage, header: &mut Header) -> Result<(), StageE
 }
 
 /// Starts again what is due.
+///
+/// `resend`: whether the tasks of open uploads are gone from the queue. Where nobody can say so, an
+/// upload that has not moved for long has its tasks sent again all the same.
 pub async fn sweep(stage: &Stage, resend: bool) -> Result<(), StageError> {
     for (key, row) in stage.ledger.due(stage.clock.now(), PAGE_ROWS).await? {
         let header = parse(&key, &row)?;
         // The index may be a moment behind the rows.
-        if header.due.is_some_and(|due| due <= stage.clock.now()) {
+        let now = stage.clock.now();
+        if let Some(due) = header.due.filter(|due| *due <= now) {
+            let resend = resend || due.plus(STILL_MS) <= now;
             tolerate(start_again(stage, header, resend).await)?;
         }
     }
@@ -94,7 +101,10 @@ async fn start_again(stage: &Stage, mut header: Header, resend: bool) -> Result<
             stage.completer.start(&header.id(), header.epoch, header.attempt + 1).await?;
         }
         Status::Open if resend => {
-            header.due = Some(stage.clock.now().plus(SWEEP_AFTER_MS));
+            // Ever less often: a deep queue is not to be filled with what it holds already.
+            let now = stage.clock.now();
+            let age_ms = now.0.saturating_sub(header.planned_at.0);
+            header.due = Some(now.plus(age_ms.max(SWEEP_AFTER_MS)));
             header.revision += 1;
             if rows::store(&*stage.ledger, &header).await? {
                 send_parts(stage, &header).await?;

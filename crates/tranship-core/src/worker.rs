@@ -41,12 +41,19 @@ const TASK_BACK_OFF_MAX_MS: u64 = 15 * 60 * 1_000;
 pub enum Done {
     /// Delete it.
     Settled,
-    /// Let it come back after so many milliseconds.
-    Again(u64),
+    /// Let it come back, later and for this reason.
+    Again { after_ms: u64, why: String },
     /// It can never be read: to the dead-letter queue, with this reason.
     Unreadable(String),
     /// Stop the whole transfer; the message stays.
     Halt(StoreError),
+}
+
+impl Done {
+    /// The process is to end, and some of the task is still to be done.
+    fn left() -> Self {
+        Self::Again { after_ms: 0, why: "the process is ending".to_owned() }
+    }
 }
 
 /// What became of one object: an outcome now, or later by its header.
@@ -76,7 +83,9 @@ pub async fn run(stage: &Stage, received: &Received) -> Done {
             Done::Halt(error)
         }
         // The ledger or the network is away: nothing was lost, and nothing is to be judged.
-        Err(_) => Done::Again(stage.spread(TASK_BACK_OFF_MS)),
+        Err(error) => {
+            Done::Again { after_ms: stage.spread(TASK_BACK_OFF_MS), why: error.to_string() }
+        }
     }
 }
 
@@ -97,7 +106,7 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask, receives: u32) -> Result
         .await;
 
     let mut settlements = Vec::new();
-    let mut failures = Vec::new();
+    let mut failures: Vec<(u32, &Entry, StoreError)> = Vec::new();
     let mut hopeless = Vec::new();
     let mut left = false;
     let mut halted = None;
@@ -124,6 +133,7 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask, receives: u32) -> Result
         left |= hopeless.len() < before;
     }
     let back_off = judge(stage, task, &failures).await?;
+    let why = failures.first().map(|(_, _, error)| error.to_string());
     if back_off.is_none() {
         hopeless.append(&mut failures);
     }
@@ -135,8 +145,8 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask, receives: u32) -> Result
     settle::settle(stage, &task.id, &settlements).await?;
     Ok(match (halted, back_off) {
         (Some(error), _) => Done::Halt(error),
-        (None, Some(ms)) => Done::Again(ms),
-        (None, None) if left => Done::Again(0),
+        (None, Some(after_ms)) => Done::Again { after_ms, why: why.unwrap_or_default() },
+        (None, None) if left => Done::left(),
         (None, None) => Done::Settled,
     })
 }

@@ -3,20 +3,29 @@
 //! An event is never believed further than its key. Whatever it says happened, the task says "make
 //! the destination equal to the source", so that duplicates, delays and disorder are harmless.
 
+use serde::{Deserialize, Serialize};
+
 use super::scan::pack;
 use super::settled;
 use crate::error::{LedgerError, StageError};
 use crate::message::{Action, Entry, ObjectsTask, Work};
 use crate::object::{Millis, ObjectKey};
+use crate::outcome::{Account, Count};
 use crate::policy::Filter;
 use crate::ports::Queue;
-use crate::rows::{TaskId, Totals};
+use crate::rows::{self, RowKey, Stored, TaskId, Totals};
 use crate::stage::Stage;
 use crate::worker::encode;
 
 /// Generations above this are accounts of events, one for each hour; runs are numbered from 1.
 const EVENTS: u64 = 1 << 62;
 const HOUR_MS: u64 = 60 * 60 * 1_000;
+/// How long an hour's account may stay open: its tasks come back for so long.
+const HOURS_OPEN: u64 = 12;
+/// How often accounts that are open, or not there, are looked at.
+const LOOK_EVERY_MS: u64 = 10 * 60 * 1_000;
+/// Hours before the first that are looked at where nothing is known to be told.
+const HOURS_BACK: u64 = 24;
 
 /// What is said to have happened to a key of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,11 +54,147 @@ pub fn account_at(now: Millis) -> u64 {
     EVENTS + now.0 / HOUR_MS
 }
 
-/// What the tasks of one hour's events came to.
+/// What one batch of events sent into the account of its hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Sent {
+    generation: u64,
+    id: u64,
+    count: Count,
+}
+
+impl Sent {
+    fn prefix(generation: u64) -> String {
+        format!("sent/{generation:016x}/")
+    }
+}
+
+impl Stored for Sent {
+    fn key(&self) -> RowKey {
+        RowKey(format!("{}{:016x}", Self::prefix(self.generation), self.id))
+    }
+    fn revision(&self) -> u64 {
+        1
+    }
+}
+
+/// The accounts of events that were told, hour by hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Told {
+    revision: u64,
+    /// The first generation that was not told yet.
+    next: u64,
+    /// When somebody looked last.
+    looked: Millis,
+}
+
+impl Told {
+    fn row_key() -> RowKey {
+        RowKey("told".to_owned())
+    }
+}
+
+impl Stored for Told {
+    fn key(&self) -> RowKey {
+        Self::row_key()
+    }
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+/// One hour's account, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hour {
+    pub generation: u64,
+    pub started: Millis,
+    pub totals: Totals,
+}
+
+impl Hour {
+    /// In one word, once it is over.
+    pub fn verdict(&self) -> &'static str {
+        if !self.totals.balances() {
+            "incomplete"
+        } else if self.totals.has_failures() {
+            "failed"
+        } else {
+            "complete"
+        }
+    }
+}
+
+/// Whether a generation is an hour of events, and no run.
+pub(super) fn is_account(generation: u64) -> bool {
+    generation > EVENTS
+}
+
+/// What the tasks of one hour's events came to. What was sent stands in for a listing.
 pub async fn account(stage: &Stage, generation: u64) -> Result<Totals, LedgerError> {
     let settled = settled(stage, generation, |_| true).await?;
-    let (account, losses) = (settled.account, settled.losses);
-    Ok(Totals { account, losses, ..Totals::default() })
+    let mut sent = Count::default();
+    let (prefix, mut after) = (Sent::prefix(generation), None);
+    loop {
+        let page = stage.ledger.page(&prefix, after.as_ref(), super::PAGE_ROWS).await?;
+        for (key, row) in &page {
+            sent.add(rows::parse::<Sent>(key, row)?.count);
+        }
+        match page.into_iter().last() {
+            Some((key, _)) => after = Some(key),
+            None => break,
+        }
+    }
+    let unsettled = Count {
+        objects: sent.objects.saturating_sub(settled.count.objects),
+        bytes: sent.bytes.saturating_sub(settled.count.bytes),
+    };
+    // Deletes and what they found are outcomes of listed keys here.
+    let mut listed = settled.account.of_source();
+    listed.add(unsettled);
+    Ok(Totals { listed, account: settled.account, losses: settled.losses, unsettled })
+}
+
+/// The next hour whose account is over and was not told yet: settled, or so old that it is not to be
+/// any more. Hours without events are passed over.
+pub async fn next_hour(stage: &Stage) -> Result<Option<Hour>, LedgerError> {
+    let now = stage.clock.now();
+    let current = account_at(now);
+    let known = rows::load::<Told>(&*stage.ledger, &Told::row_key()).await?;
+    if known.as_ref().is_some_and(|told| told.looked.plus(LOOK_EVERY_MS) > now) {
+        return Ok(None);
+    }
+    let from = known.map_or(current.saturating_sub(HOURS_BACK), |told| told.next);
+    for generation in from..current {
+        let totals = account(stage, generation).await?;
+        if totals.listed == Count::default() && totals.account == Account::default() {
+            continue;
+        }
+        let ended = Millis((generation + 1 - EVENTS) * HOUR_MS);
+        if totals.unsettled != Count::default() && ended.plus(HOURS_OPEN * HOUR_MS) > now {
+            looked(stage, generation, now).await?;
+            return Ok(None);
+        }
+        let started = Millis((generation - EVENTS) * HOUR_MS);
+        return Ok(Some(Hour { generation, started, totals }));
+    }
+    looked(stage, current, now).await?;
+    Ok(None)
+}
+
+/// An hour's account was told: the one after it is next, at once.
+pub async fn told(stage: &Stage, generation: u64) -> Result<(), LedgerError> {
+    looked(stage, generation + 1, Millis::default()).await
+}
+
+async fn looked(stage: &Stage, next: u64, looked: Millis) -> Result<(), LedgerError> {
+    loop {
+        let known = rows::load::<Told>(&*stage.ledger, &Told::row_key()).await?;
+        let revision = known.as_ref().map_or(0, |told| told.revision) + 1;
+        // Whoever is further is not taken back.
+        let next = known.map_or(next, |told| told.next.max(next));
+        if rows::store(&*stage.ledger, &Told { revision, next, looked }).await? {
+            return Ok(());
+        }
+    }
 }
 
 /// Sends the tasks of some changes.
@@ -71,12 +216,19 @@ pub async fn take(stage: &Stage, changes: &[Change]) -> Result<Taken, StageError
     let generation = account_at(stage.clock.now());
     // A message that comes twice makes two tasks: each finds what the other did.
     let (scan, attempt) = (stage.clock.random(), stage.clock.random());
+    let mut count = Count::default();
+    for entry in &entries {
+        count.add(Count { objects: 1, bytes: entry.size });
+    }
     let mut bodies = Vec::new();
     for (index, objects) in (0_u32..).zip(pack(stage, entries)) {
         let id = TaskId { generation, scan, window: 0, attempt, index };
         bodies.push(encode(Work::Objects(ObjectsTask { id, objects }))?);
     }
     if !bodies.is_empty() {
+        // Before they are sent: what was written down and then lost is missed, and not forgotten.
+        let sent = Sent { generation, id: scan, count };
+        rows::store(&*stage.ledger, &sent).await?;
         stage.queue.send(Queue::Transfer, bodies).await?;
     }
     Ok(taken)

@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use crate::compare::{self, Pair, Verdict};
 use crate::error::{ErrorKind, LedgerError, StageError, StoreError};
 use crate::location::rename;
@@ -21,17 +23,25 @@ use crate::stage::Stage;
 use crate::store::{Condition, ListPage, ListRequest, Listed, ObjectStore};
 use crate::worker::encode;
 
+use super::prefixes;
+
 /// Keys of one page: what S3 gives at most.
 const PAGE_KEYS: u16 = 1_000;
 /// Windows that a scan closes between two splits.
 const WINDOWS_BEFORE_SPLIT: u64 = 1;
+/// Bytes of the keys of one row of candidates: escaped, each may become six, and DynamoDB takes rows
+/// of 400 KB.
+const NOTES_BYTES_MAX: usize = 60_000;
+/// What a candidate has besides its key.
+const NOTE_BYTES: usize = 100;
 /// Pause while the workers catch up.
 const BACKPRESSURE_MS: u64 = 50;
 
-/// The lines of a file of keys, by position.
+/// The lines of a file of keys or of prefixes, by position.
+#[async_trait]
 pub trait KeyLines: Send + Sync + std::fmt::Debug {
-    /// At most `limit` keys from line `from` (counted from 0), and the line after them.
-    fn read(&self, from: u64, limit: usize) -> Result<(Vec<ObjectKey>, u64), String>;
+    /// At most `limit` lines from a position on (the first is 0), and the position after them.
+    async fn read(&self, from: u64, limit: usize) -> Result<(Vec<ObjectKey>, u64), String>;
 }
 
 /// How a scan ended, for now.
@@ -44,7 +54,7 @@ pub enum ScanEnd {
 }
 
 impl ScanEnd {
-    fn of(stage: &Stage, scan: &Scan) -> Self {
+    pub(super) fn of(stage: &Stage, scan: &Scan) -> Self {
         if !scan.closed && stage.is_stopping() { Self::Left } else { Self::Done }
     }
 }
@@ -57,16 +67,17 @@ pub async fn run(
 ) -> Result<ScanEnd, StageError> {
     let Some(mut scan) = start(stage, task).await? else { return Ok(ScanEnd::Done) };
     match scan.range.clone() {
-        ScanRange::Keys { .. } => {
-            return Box::pin(Lister::new(stage, &scan).run(scan, task.hops)).await;
+        ScanRange::Keys { prefix, .. } => {
+            let lister = Lister::new(stage, prefix.as_deref(), scan.cursor.as_ref())?;
+            return Box::pin(lister.run(scan, task.hops)).await;
+        }
+        ScanRange::Prefixes { .. } => {
+            return prefixes::run(stage, scan, named(lines)?, task.hops).await;
         }
         ScanRange::File { .. } => {
-            let Some(lines) = lines else {
-                let text = "the run was begun with a file of keys; name it again with --keys-from";
-                return Err(LedgerError::Unreadable(text.to_owned()).into());
-            };
+            let lines = named(lines)?;
             while !scan.closed && !stage.is_stopping() {
-                if !file_window(stage, &mut scan, &**lines).await? {
+                if !file_window(stage, &mut scan, lines).await? {
                     break;
                 }
             }
@@ -80,6 +91,11 @@ pub async fn run(
         }
     }
     Ok(ScanEnd::of(stage, &scan))
+}
+
+fn named(lines: Option<&Arc<dyn KeyLines>>) -> Result<&dyn KeyLines, LedgerError> {
+    let text = "the run was begun with a file of keys or prefixes; name it again";
+    lines.map(|lines| &**lines).ok_or_else(|| LedgerError::Unreadable(text.to_owned()))
 }
 
 /// Takes the scan up under a new attempt; `None` if there is nothing to do.
@@ -109,13 +125,13 @@ async fn start(stage: &Stage, task: &ScanTask) -> Result<Option<Scan>, StageErro
 
 /// What a window found, until it is closed.
 #[derive(Default)]
-struct Window {
+pub(super) struct Window {
     listed: Count,
     listed_destination: Count,
     account: Account,
     entries: Vec<Entry>,
     candidates: Vec<Note>,
-    keys: usize,
+    pub(super) keys: usize,
 }
 
 impl Window {
@@ -126,6 +142,16 @@ impl Window {
 
 /// Sends a window's tasks, then closes it. `false`: another attempt has taken the scan over.
 async fn close_window(stage: &Stage, scan: &mut Scan, window: Window) -> Result<bool, StageError> {
+    close_window_and(stage, scan, window, None).await
+}
+
+/// The same, and in one step with it a scan of what this one leaves to others.
+pub(super) async fn close_window_and(
+    stage: &Stage,
+    scan: &mut Scan,
+    window: Window,
+    rest: Option<&Scan>,
+) -> Result<bool, StageError> {
     let attempt = scan.attempts.last().map_or(0, |(attempt, _)| *attempt);
     let id = |index| TaskId {
         generation: scan.generation,
@@ -134,17 +160,20 @@ async fn close_window(stage: &Stage, scan: &mut Scan, window: Window) -> Result<
         attempt,
         index,
     };
-    if !window.candidates.is_empty() {
-        let (of, notes) = (id(0), window.candidates);
-        rows::store(&*stage.ledger, &Notes { list: List::Candidates, of, object: 0, notes })
-            .await?;
+    for (object, notes) in (0_u32..).zip(pieces(window.candidates)) {
+        let (list, of) = (List::Candidates, id(0));
+        rows::store(&*stage.ledger, &Notes { list, of, object, notes }).await?;
     }
     let mut dispatched = Count::default();
     for entry in &window.entries {
         dispatched.add(Count { objects: 1, bytes: entry.size });
     }
+    let mut entries = window.entries;
+    for entry in &mut entries {
+        entry.insist = scan.insist;
+    }
     let mut bodies = Vec::new();
-    for (index, objects) in (0_u32..).zip(pack(stage, window.entries)) {
+    for (index, objects) in (0_u32..).zip(pack(stage, entries)) {
         bodies.push(encode(Work::Objects(ObjectsTask { id: id(index), objects }))?);
     }
     if !bodies.is_empty() {
@@ -157,7 +186,11 @@ async fn close_window(stage: &Stage, scan: &mut Scan, window: Window) -> Result<
     scan.dispatched.add(dispatched);
     scan.windows += 1;
     scan.revision += 1;
-    if !rows::store(&*stage.ledger, scan).await? {
+    let stored = match rest {
+        Some(rest) => rows::store_both(&*stage.ledger, scan, rest).await?,
+        None => rows::store(&*stage.ledger, scan).await?,
+    };
+    if !stored {
         return Ok(false);
     }
     stage.progress.listed(window.listed.objects, window.listed.bytes);
@@ -165,6 +198,23 @@ async fn close_window(stage: &Stage, scan: &mut Scan, window: Window) -> Result<
         stage.progress.settled(outcome, count.objects, count.bytes);
     }
     Ok(true)
+}
+
+/// Candidates in pieces that a row can hold.
+fn pieces(candidates: Vec<Note>) -> Vec<Vec<Note>> {
+    let mut pieces: Vec<Vec<Note>> = Vec::new();
+    let mut bytes = 0;
+    for note in candidates {
+        let adds = note.key.as_str().len() + NOTE_BYTES;
+        if let Some(piece) = pieces.last_mut().filter(|_| bytes + adds <= NOTES_BYTES_MAX) {
+            piece.push(note);
+        } else {
+            pieces.push(vec![note]);
+            bytes = 0;
+        }
+        bytes += adds;
+    }
+    pieces
 }
 
 /// Waits while too many messages are waiting: the queue of one process lies on its disk.
@@ -210,9 +260,9 @@ pub(super) fn pack(stage: &Stage, entries: Vec<Entry>) -> Vec<Vec<Entry>> {
 struct Side<'a> {
     store: &'a dyn ObjectStore,
     /// The prefix to list.
-    prefix: &'a str,
+    prefix: String,
     /// What stands in its place at the source.
-    source_prefix: &'a str,
+    source_prefix: String,
     buffer: Vec<Listed>,
     /// The last key that was listed, as this side calls it.
     after: Option<ObjectKey>,
@@ -225,11 +275,11 @@ struct Side<'a> {
 impl<'a> Side<'a> {
     fn new(
         store: &'a dyn ObjectStore,
-        prefix: &'a str,
-        source_prefix: &'a str,
+        prefix: String,
+        source_prefix: String,
         cursor: Option<&ObjectKey>,
     ) -> Self {
-        let after = cursor.and_then(|key| rename(source_prefix, prefix, key)).map(listable);
+        let after = cursor.and_then(|key| rename(&source_prefix, &prefix, key)).map(listable);
         let (cursor, buffer) = (cursor.cloned(), Vec::new());
         let (continuation, done) = (None, false);
         Self { store, prefix, source_prefix, buffer, after, cursor, continuation, done }
@@ -238,7 +288,7 @@ impl<'a> Side<'a> {
     async fn fill(&mut self, stage: &Stage, through: Option<&ObjectKey>) -> Result<(), StoreError> {
         while !self.done && self.buffer.is_empty() {
             let request = ListRequest {
-                prefix: self.prefix.to_owned(),
+                prefix: self.prefix.clone(),
                 after: self.after.clone(),
                 limit: PAGE_KEYS,
                 continuation: self.continuation.take(),
@@ -250,7 +300,7 @@ impl<'a> Side<'a> {
             self.done = !truncated;
             if self.prefix != self.source_prefix {
                 for listed in &mut objects {
-                    if let Some(key) = rename(self.prefix, self.source_prefix, &listed.key) {
+                    if let Some(key) = rename(&self.prefix, &self.source_prefix, &listed.key) {
                         listed.key = key;
                     }
                 }
@@ -305,28 +355,39 @@ async fn checked(store: &dyn ObjectStore, request: &ListRequest) -> Result<ListP
     Ok(page)
 }
 
-struct Lister<'a> {
+pub(super) struct Lister<'a> {
     stage: &'a Stage,
     source: Side<'a>,
     destination: Side<'a>,
 }
 
 impl<'a> Lister<'a> {
-    fn new(stage: &'a Stage, scan: &Scan) -> Self {
-        let (here, there) = (&stage.transfer.source.prefix, &stage.transfer.destination.prefix);
-        let cursor = scan.cursor.as_ref();
-        Self {
+    /// Lists what comes after the cursor under a prefix, or under the source's whole.
+    pub(super) fn new(
+        stage: &'a Stage,
+        prefix: Option<&str>,
+        cursor: Option<&ObjectKey>,
+    ) -> Result<Self, StageError> {
+        let here = prefix.unwrap_or(&stage.transfer.source.prefix).to_owned();
+        let there = stage.transfer.destination_prefix(&here).ok_or_else(|| {
+            let text = "the list names a prefix that is not under the source's";
+            LedgerError::Unreadable(format!("{text}: {}", crate::object::escape(&here)))
+        })?;
+        Ok(Self {
             stage,
-            source: Side::new(&*stage.source, here, here, cursor),
+            source: Side::new(&*stage.source, here.clone(), here.clone(), cursor),
             destination: Side::new(&*stage.destination, there, here, cursor),
-        }
+        })
     }
 
     async fn run(mut self, mut scan: Scan, hops: u32) -> Result<ScanEnd, StageError> {
         let mut since_split = 0;
         while !scan.closed && !self.stage.is_stopping() {
             let mut window = Window::default();
-            let (cursor, ended) = Box::pin(self.fill_window(&scan, &mut window)).await?;
+            let ScanRange::Keys { through, .. } = &scan.range else { return Ok(ScanEnd::Done) };
+            let through = through.clone();
+            let filled = self.fill_window(through.as_ref(), &mut window);
+            let (cursor, ended) = Box::pin(filled).await?;
             scan.cursor = cursor.or(scan.cursor.take());
             scan.closed = ended;
             if !close_window(self.stage, &mut scan, window).await? {
@@ -338,7 +399,7 @@ impl<'a> Lister<'a> {
                 if !Box::pin(split(self.stage, &mut scan, hops)).await? {
                     return Ok(ScanEnd::Done);
                 }
-                if let ScanRange::Keys { through: Some(through) } = &scan.range {
+                if let ScanRange::Keys { through: Some(through), .. } = &scan.range {
                     self.source.end_at(through);
                     self.destination.end_at(through);
                 }
@@ -348,17 +409,16 @@ impl<'a> Lister<'a> {
     }
 
     /// Merges until the window is large enough; gives the last key, and whether the range ended.
-    async fn fill_window(
+    pub(super) async fn fill_window(
         &mut self,
-        scan: &Scan,
+        through: Option<&ObjectKey>,
         window: &mut Window,
     ) -> Result<(Option<ObjectKey>, bool), StageError> {
-        let ScanRange::Keys { through } = &scan.range else { return Ok((None, true)) };
         let mut cursor = None;
         while window.keys < self.stage.policy.limits.window_keys && !self.stage.is_stopping() {
             let (here, there) = futures_util::join!(
-                self.source.fill(self.stage, through.as_ref()),
-                self.destination.fill(self.stage, through.as_ref()),
+                self.source.fill(self.stage, through),
+                self.destination.fill(self.stage, through),
             );
             here?;
             there?;
@@ -443,6 +503,7 @@ fn judge(stage: &Stage, window: &mut Window, pair: &Pair<'_>) {
                 destination: Some(
                     there.map_or(Condition::Absent, |there| Condition::Is(there.etag.clone())),
                 ),
+                insist: false,
             });
         }
     }
@@ -455,18 +516,21 @@ fn is_archived(listed: &Listed) -> bool {
 /// Gives the second half of what remains to a new scan, if there may be one more.
 /// `false`: another attempt has taken the scan over.
 async fn split(stage: &Stage, scan: &mut Scan, hops: u32) -> Result<bool, StageError> {
-    let (ScanRange::Keys { through }, Some(cursor)) = (&scan.range, &scan.cursor) else {
+    let (ScanRange::Keys { through, prefix }, Some(cursor)) = (&scan.range, &scan.cursor) else {
         return Ok(true);
     };
     let open = super::scans(stage, scan.generation).await?;
     if open.iter().filter(|scan| !scan.closed).count() >= stage.policy.limits.scans_max {
         return Ok(true);
     }
-    let Some(at) = search(stage, cursor, through.as_ref()).await? else { return Ok(true) };
+    let prefix = prefix.clone();
+    let of = prefix.as_deref().unwrap_or(&stage.transfer.source.prefix);
+    let Some(at) = search(stage, of, cursor, through.as_ref()).await? else { return Ok(true) };
     let id = stage.clock.random() | 2;
-    let through = through.clone();
-    let child = super::new_scan(scan.generation, id, ScanRange::Keys { through }, Some(at.clone()));
-    scan.range = ScanRange::Keys { through: Some(at) };
+    let range = ScanRange::Keys { through: through.clone(), prefix: prefix.clone() };
+    let child = super::new_scan(scan.generation, id, range, Some(at.clone()));
+    let child = Scan { insist: scan.insist, ..child };
+    scan.range = ScanRange::Keys { through: Some(at), prefix };
     scan.revision += 1;
     // Both in one step: no key is ever in two scans, or in none.
     if !rows::store_both(&*stage.ledger, scan, &child).await? {
@@ -478,14 +542,14 @@ async fn split(stage: &Stage, scan: &mut Scan, hops: u32) -> Result<bool, StageE
 
 async fn search(
     stage: &Stage,
+    prefix: &str,
     cursor: &ObjectKey,
     through: Option<&ObjectKey>,
 ) -> Result<Option<ObjectKey>, StageError> {
-    let prefix = &stage.transfer.source.prefix;
     let mut search = Search::new(prefix, cursor);
     while let Some(after) = search.probe() {
         let request = ListRequest {
-            prefix: prefix.clone(),
+            prefix: prefix.to_owned(),
             after: Some(after),
             limit: 1,
             continuation: None,
@@ -505,7 +569,7 @@ async fn file_window(
 ) -> Result<bool, StageError> {
     let ScanRange::File { line } = scan.range else { return Ok(false) };
     let limit = stage.policy.limits.window_keys;
-    let (keys, next) = lines.read(line, limit).map_err(LedgerError::Unreadable)?;
+    let (keys, next) = lines.read(line, limit).await.map_err(LedgerError::Unreadable)?;
     scan.closed = keys.len() < limit;
     scan.range = ScanRange::File { line: next };
     let mut window = Window::default();

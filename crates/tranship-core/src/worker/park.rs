@@ -29,6 +29,7 @@ pub(crate) async fn park(
     header.due = Some(stage.clock.now());
     header.revision += 1;
     if rows::store(&*stage.ledger, &header).await? {
+        stage.progress.parked();
         clear(stage, header).await?;
     }
     Ok(())

@@ -27,7 +27,7 @@ pub(super) async fn run(stage: &Stage, task: &PartsTask) -> Result<Done, StageEr
     let wanted = (task.first.get()..).take(usize::from(task.count)).filter_map(PartNumber::new);
     match copy_parts(stage, &header, wanted.collect()).await? {
         Copied::All | Copied::Moved => Ok(Done::Settled),
-        Copied::Left(None) => Ok(Done::Again(0)),
+        Copied::Left(None) => Ok(Done::left()),
         Copied::Left(Some(error)) if error.disposition() == Disposition::Halt => {
             Ok(Done::Halt(error))
         }
@@ -47,7 +47,8 @@ async fn after_failure(
     let count =
         if error.kind == ErrorKind::Throttled { 1 } else { count_failure(stage, task).await? };
     if !permanent && count < stage.policy.failures_max {
-        return Ok(Done::Again(stage.spread(back_off_ms(count))));
+        let after_ms = stage.spread(back_off_ms(count));
+        return Ok(Done::Again { after_ms, why: error.to_string() });
     }
     if let Some(now) = current(stage, &header.id(), header.epoch).await? {
         park(stage, now, error.to_string()).await?;

@@ -18,7 +18,7 @@ use crate::outcome::Outcome;
 use crate::policy::{Compare, ServerSide};
 use crate::rows::{self, AccountRef, Evidence, HeaderId};
 use crate::stage::Stage;
-use crate::store::{Condition, CopySource, Head, Pin, Put, Read, Write, Written};
+use crate::store::{Attributes, Condition, CopySource, Head, Pin, Put, Read, Write, Written};
 use crate::token::{self, Token};
 
 /// Looks that one delivery of a task may take at an object that keeps moving under it.
@@ -86,14 +86,15 @@ pub(super) fn make_empty<'a>(
 ) -> BoxFuture<'a, Result<Settled, StageError>> {
     let (key, modified) = (key.clone(), Millis::default());
     let action = Action::Look;
-    let entry = Entry { key, action, size: 0, etag: None, modified, destination: None };
+    let entry = Entry { modified, ..Entry::named(key, action, 0) };
     // Boxed as a trait object: it may have grown again, and be planned again.
     Box::pin(async move { make_equal(stage, &entry, account).await })
 }
 
-/// A key that was named by hand is tried again even if it was given up before.
+/// A key that was named by hand is tried again even if it was given up before, and so is every key
+/// of a run that a person asked for with these words.
 fn insists(stage: &Stage, entry: &Entry) -> bool {
-    stage.policy.retry_parked || entry.action == Action::Look
+    stage.policy.retry_parked || entry.insist || entry.action == Action::Look
 }
 
 /// What an error of a copy leaves to do: an outcome, another look (`None`), or the error itself.
@@ -454,6 +455,13 @@ pub(super) async fn carry_over(
     let mut losses = head.losses.clone();
     let mut attributes = head.attributes.clone();
     token::strip(&mut attributes.user);
+    if !policy.metadata {
+        let storage_class = attributes.storage_class.take();
+        if attributes != Attributes::default() {
+            losses.insert(Loss::Headers);
+        }
+        attributes = Attributes { storage_class, ..Attributes::default() };
+    }
     if let Some(class) = &policy.storage_class {
         attributes.storage_class = Some(class.clone());
     }

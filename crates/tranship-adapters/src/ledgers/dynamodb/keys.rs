@@ -51,6 +51,7 @@ const FAMILIES: &[Family] = &[
     Family { name: "task", cut: 2, expiry: Expiry::Later },
     Family { name: "failures", cut: 2, expiry: Expiry::Later },
     Family { name: "candidates", cut: 2, expiry: Expiry::Later },
+    Family { name: "sent", cut: 2, expiry: Expiry::Later },
     Family { name: "header", cut: 2, expiry: Expiry::OnceDone },
     Family { name: "part", cut: 3, expiry: Expiry::Later },
     // What was copied stays copied: without the evidence it would be copied again.

@@ -1,0 +1,359 @@
+//! What the template tells the functions, read from the environment once.
+//!
+//! Every setting has one name here and in the template; a test compares them. All mistakes are
+//! found at once, and each names its setting. An empty value is none.
+
+mod read;
+#[cfg(test)]
+mod tests;
+
+use tranship_core::location::{Location, Transfer};
+use tranship_core::policy::{Compare, DeleteGuard, Limits, Overwrite, Policy};
+
+pub use self::read::Mistakes;
+use self::read::{Reader, Word};
+
+/// Messages of a scan that may follow one another. Lambda stops a chain of about 16, and after a
+/// scan come the objects, the parts, and a few epochs of an object that keeps changing.
+const HOPS_MAX: u32 = 8;
+const MIB: u64 = 1 << 20;
+const HOUR_MS: u64 = 60 * 60 * 1_000;
+
+/// How a side's requests are signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// With the function's own role.
+    Role,
+    /// With the credentials in this secret.
+    Secret(String),
+    Anonymous,
+}
+
+/// A bucket and the way to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Side {
+    pub location: Location,
+    pub region: Option<String>,
+    pub path_style: Option<bool>,
+    pub access: Access,
+}
+
+/// The encryption that writes ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sse {
+    Managed,
+    /// `None` is the account's default key.
+    Kms(Option<String>),
+}
+
+/// What of the source's events is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Events {
+    None,
+    Create,
+    CreateAndDelete,
+}
+
+/// When runs begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Schedule {
+    /// By the schedule of the template.
+    Repeated(String),
+    /// The sweep begins the only one.
+    Once,
+}
+
+/// The list of prefixes that takes the place of a whole listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrefixList {
+    /// `None` is the source's own.
+    pub bucket: Option<String>,
+    pub key: String,
+}
+
+/// A queue and where its hopeless messages go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueUrls {
+    pub url: String,
+    pub dead_letters: String,
+}
+
+/// The stack's own things, by the names that their services know them by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Own {
+    pub stack: String,
+    pub table: String,
+    pub scan: QueueUrls,
+    pub transfer: QueueUrls,
+    pub event: QueueUrls,
+    pub state_machine: String,
+    pub bucket: String,
+    pub worker_function: String,
+    pub finder_function: String,
+    pub log: tracing::Level,
+}
+
+/// Everything that a function is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub transfer: Transfer,
+    pub source: Side,
+    pub destination: Side,
+    pub requester_pays: bool,
+    pub expected_owner: Option<String>,
+    pub acl: Option<String>,
+    pub sse: Option<Sse>,
+    pub events: Events,
+    pub prefix_list: Option<PrefixList>,
+    pub delete_unversioned: bool,
+    pub policy: Policy,
+    pub run_deadline_ms: u64,
+    pub schedule: Schedule,
+    pub message_bytes_max: usize,
+    pub own: Own,
+    /// Names everything that decides what a run copies.
+    pub fingerprint: String,
+}
+
+const BOOLEAN: &[Word<bool>] = &[("true", true), ("false", false)];
+const COMPARE: &[Word<Compare>] = &[
+    ("etag", Compare::ETag),
+    ("size", Compare::Size),
+    ("size+time", Compare::SizeAndTime),
+    ("metadata", Compare::Metadata),
+    ("always", Compare::Always),
+];
+const OVERWRITE: &[Word<Overwrite>] =
+    &[("always", Overwrite::Always), ("never", Overwrite::Never), ("newer", Overwrite::Newer)];
+const EVENTS: &[Word<Events>] = &[
+    ("none", Events::None),
+    ("create", Events::Create),
+    ("create-and-delete", Events::CreateAndDelete),
+];
+const LEVELS: &[Word<tracing::Level>] = &[
+    ("error", tracing::Level::ERROR),
+    ("warn", tracing::Level::WARN),
+    ("info", tracing::Level::INFO),
+    ("debug", tracing::Level::DEBUG),
+];
+const PATH_STYLE: &[Word<Option<bool>>] =
+    &[("auto", None), ("true", Some(true)), ("false", Some(false))];
+/// Whether the store is Amazon's own, which needs no endpoint.
+const KINDS: &[Word<bool>] = &[("amazon-s3", true), ("s3-compatible", false)];
+const SSE: &[Word<Option<bool>>] =
+    &[("none", None), ("AES256", Some(false)), ("aws:kms", Some(true))];
+
+impl Settings {
+    /// Reads all settings; `variable` is the environment.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
+        let mut read = Reader::new(&variable);
+        let source = source(&mut read);
+        let destination = destination(&mut read);
+        let transfer =
+            Transfer { source: source.location.clone(), destination: destination.location.clone() };
+        if let Some(overlap) = transfer.overlap() {
+            read.mistake(
+                "TRANSHIP_DESTINATION_BUCKET",
+                &format!("the transfer would feed on itself ({overlap:?}): choose another bucket or prefix"),
+            );
+        }
+        let sse = sse(&mut read);
+        let policy = policy(&mut read);
+        let settings = Self {
+            requester_pays: read.word("TRANSHIP_SOURCE_REQUESTER_PAYS", BOOLEAN, false),
+            expected_owner: read.text("TRANSHIP_DESTINATION_EXPECTED_OWNER"),
+            acl: read.text("TRANSHIP_DESTINATION_ACL"),
+            events: read.word("TRANSHIP_SOURCE_EVENTS", EVENTS, Events::None),
+            prefix_list: prefix_list(&mut read),
+            delete_unversioned: read.word("TRANSHIP_DELETE_UNVERSIONED", BOOLEAN, false),
+            run_deadline_ms: read
+                .number("TRANSHIP_RUN_DEADLINE_HOURS", 1..=24 * 14, 24)
+                .saturating_mul(HOUR_MS),
+            schedule: match read.text("TRANSHIP_SCHEDULE") {
+                None => Schedule::Once,
+                Some(text) if text == "once" => Schedule::Once,
+                Some(text) => Schedule::Repeated(text),
+            },
+            message_bytes_max: usize_of(read.number(
+                "TRANSHIP_MESSAGE_BYTES_MAX",
+                65_536..=1_048_576,
+                262_144,
+            )),
+            own: own(&mut read),
+            fingerprint: String::new(),
+            transfer,
+            source,
+            destination,
+            sse,
+            policy,
+        };
+        read.end()?;
+        Ok(settings.with_limits())
+    }
+
+    fn with_limits(mut self) -> Self {
+        self.policy.limits.message_bytes_max =
+            self.policy.limits.message_bytes_max.min(self.message_bytes_max);
+        self.fingerprint = self.fingerprint();
+        self
+    }
+
+    /// A run that was begun with other settings than these is another run.
+    fn fingerprint(&self) -> String {
+        let policy = &self.policy;
+        let what = (policy.compare, policy.overwrite, policy.trust_size_and_time, policy.delete);
+        let how = (&self.acl, &self.sse, &policy.storage_class, policy.tags, policy.token);
+        let with = (policy.metadata, policy.part_size_bytes, policy.multipart_threshold_bytes);
+        format!("{what:?} {how:?} {with:?} {:?}", self.prefix_list)
+    }
+}
+
+fn usize_of(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn source(read: &mut Reader<'_>) -> Side {
+    let amazon = read.word("TRANSHIP_SOURCE_KIND", KINDS, true);
+    let bucket = read.required("TRANSHIP_SOURCE_BUCKET");
+    let prefix = read.text("TRANSHIP_SOURCE_PREFIX").unwrap_or_default();
+    let endpoint = read.endpoint("TRANSHIP_SOURCE_ENDPOINT");
+    if !amazon && endpoint.is_none() {
+        read.mistake(
+            "TRANSHIP_SOURCE_ENDPOINT",
+            "TRANSHIP_SOURCE_KIND is s3-compatible, and such a store needs an endpoint",
+        );
+    }
+    let secret = read.text("TRANSHIP_SOURCE_CREDENTIALS");
+    let own = read.word("TRANSHIP_SOURCE_IN_CURRENT_ACCOUNT", BOOLEAN, false);
+    if own && secret.is_some() {
+        read.mistake(
+            "TRANSHIP_SOURCE_CREDENTIALS",
+            "TRANSHIP_SOURCE_IN_CURRENT_ACCOUNT is true, so the function's role is used: leave out one of them",
+        );
+    }
+    Side {
+        location: Location::new(endpoint.as_deref(), &bucket, &prefix),
+        region: read.text("TRANSHIP_SOURCE_REGION"),
+        path_style: read.word("TRANSHIP_SOURCE_PATH_STYLE", PATH_STYLE, None),
+        access: access(secret, own),
+    }
+}
+
+fn destination(read: &mut Reader<'_>) -> Side {
+    let bucket = read.required("TRANSHIP_DESTINATION_BUCKET");
+    let prefix = read.text("TRANSHIP_DESTINATION_PREFIX").unwrap_or_default();
+    let endpoint = read.endpoint("TRANSHIP_DESTINATION_ENDPOINT");
+    let secret = read.text("TRANSHIP_DESTINATION_CREDENTIALS");
+    let own = read.word("TRANSHIP_DESTINATION_IN_CURRENT_ACCOUNT", BOOLEAN, secret.is_none());
+    match (own, &secret) {
+        (true, Some(_)) => read.mistake(
+            "TRANSHIP_DESTINATION_CREDENTIALS",
+            "TRANSHIP_DESTINATION_IN_CURRENT_ACCOUNT is true, so the function's role is used: leave out one of them",
+        ),
+        (false, None) => read.mistake(
+            "TRANSHIP_DESTINATION_CREDENTIALS",
+            "nobody may write without credentials: name a secret, or set TRANSHIP_DESTINATION_IN_CURRENT_ACCOUNT to true",
+        ),
+        _ => {}
+    }
+    Side {
+        location: Location::new(endpoint.as_deref(), &bucket, &prefix),
+        region: read.text("TRANSHIP_DESTINATION_REGION"),
+        path_style: read.word("TRANSHIP_DESTINATION_PATH_STYLE", PATH_STYLE, None),
+        access: access(secret, own),
+    }
+}
+
+fn access(secret: Option<String>, own: bool) -> Access {
+    match secret {
+        Some(secret) => Access::Secret(secret),
+        None if own => Access::Role,
+        None => Access::Anonymous,
+    }
+}
+
+fn prefix_list(read: &mut Reader<'_>) -> Option<PrefixList> {
+    let bucket = read.text("TRANSHIP_SOURCE_PREFIX_LIST_BUCKET");
+    let key = read.text("TRANSHIP_SOURCE_PREFIX_LIST");
+    if key.is_none() && bucket.is_some() {
+        read.mistake(
+            "TRANSHIP_SOURCE_PREFIX_LIST_BUCKET",
+            "it is the bucket of TRANSHIP_SOURCE_PREFIX_LIST, which is not set",
+        );
+    }
+    key.map(|key| PrefixList { bucket, key })
+}
+
+fn sse(read: &mut Reader<'_>) -> Option<Sse> {
+    let kms = read.word("TRANSHIP_DESTINATION_SSE", SSE, None);
+    let key = read.text("TRANSHIP_DESTINATION_SSE_KMS_KEY_ID");
+    if key.is_some() && kms != Some(true) {
+        read.mistake(
+            "TRANSHIP_DESTINATION_SSE_KMS_KEY_ID",
+            "a key is used only where TRANSHIP_DESTINATION_SSE is aws:kms",
+        );
+    }
+    Some(if kms? { Sse::Kms(key) } else { Sse::Managed })
+}
+
+fn policy(read: &mut Reader<'_>) -> Policy {
+    let compare = read.word("TRANSHIP_COMPARE", COMPARE, Compare::ETag);
+    let skip = read.word("TRANSHIP_SKIP_COMPARE", BOOLEAN, false);
+    let delete = read.word("TRANSHIP_DELETE", BOOLEAN, false);
+    let guard = DeleteGuard {
+        objects_max: read.number("TRANSHIP_DELETE_OBJECTS_MAX", 0..=u64::MAX, 1_000),
+        percent_max: read.number("TRANSHIP_DELETE_PERCENT_MAX", 0..=100, 10),
+    };
+    let threshold = read.number("TRANSHIP_MULTIPART_THRESHOLD_MIB", 5..=5 * 1_024, 64);
+    let part = read.number("TRANSHIP_PART_SIZE_MIB", 0..=5 * 1_024, 0);
+    if (1..5).contains(&part) {
+        read.mistake("TRANSHIP_PART_SIZE_MIB", "parts have 5 MiB or more; 0 is automatic");
+    }
+    let streams = read.number("TRANSHIP_STREAMS", 1..=256, 32);
+    Policy {
+        compare: if skip { Compare::Always } else { compare },
+        overwrite: read.word("TRANSHIP_OVERWRITE", OVERWRITE, Overwrite::Always),
+        trust_size_and_time: read.word("TRANSHIP_TRUST_SIZE_AND_TIME", BOOLEAN, false),
+        delete: delete.then_some(guard),
+        storage_class: read.text("TRANSHIP_DESTINATION_STORAGE_CLASS"),
+        metadata: read.word("TRANSHIP_INCLUDE_METADATA", BOOLEAN, true),
+        tags: read.word("TRANSHIP_TAGS", BOOLEAN, true),
+        token: read.word("TRANSHIP_TOKEN", BOOLEAN, true),
+        multipart_threshold_bytes: threshold * MIB,
+        part_size_bytes: (part > 0).then_some(part * MIB),
+        // What was given up stays so until its source changes, or a person says `retry`.
+        retry_parked: false,
+        limits: Limits {
+            streams_max: usize_of(streams),
+            hops_max: HOPS_MAX,
+            // The queue is a service: nothing is gained by waiting for it.
+            queue_depth_max: u64::MAX,
+            ..Limits::default()
+        },
+        ..Policy::default()
+    }
+}
+
+fn own(read: &mut Reader<'_>) -> Own {
+    Own {
+        stack: read.required("TRANSHIP_STACK"),
+        table: read.required("TRANSHIP_TABLE"),
+        scan: QueueUrls {
+            url: read.required("TRANSHIP_SCAN_QUEUE_URL"),
+            dead_letters: read.required("TRANSHIP_SCAN_DEAD_LETTER_QUEUE_URL"),
+        },
+        transfer: QueueUrls {
+            url: read.required("TRANSHIP_TRANSFER_QUEUE_URL"),
+            dead_letters: read.required("TRANSHIP_TRANSFER_DEAD_LETTER_QUEUE_URL"),
+        },
+        event: QueueUrls {
+            url: read.required("TRANSHIP_EVENT_QUEUE_URL"),
+            dead_letters: read.required("TRANSHIP_EVENT_DEAD_LETTER_QUEUE_URL"),
+        },
+        state_machine: read.required("TRANSHIP_STATE_MACHINE_ARN"),
+        bucket: read.required("TRANSHIP_BUCKET"),
+        worker_function: read.required("TRANSHIP_WORKER_FUNCTION"),
+        finder_function: read.required("TRANSHIP_FINDER_FUNCTION"),
+        log: read.word("TRANSHIP_LOG", LEVELS, tracing::Level::INFO),
+    }
+}

@@ -1,0 +1,114 @@
+use std::collections::BTreeMap;
+
+use super::*;
+
+/// What the template sets at least.
+fn least() -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([
+        ("TRANSHIP_SOURCE_BUCKET", "photos"),
+        ("TRANSHIP_SOURCE_IN_CURRENT_ACCOUNT", "true"),
+        ("TRANSHIP_DESTINATION_BUCKET", "archive"),
+        ("TRANSHIP_STACK", "photos-to-archive"),
+        ("TRANSHIP_TABLE", "t"),
+        ("TRANSHIP_SCAN_QUEUE_URL", "https://q/scan"),
+        ("TRANSHIP_TRANSFER_QUEUE_URL", "https://q/transfer"),
+        ("TRANSHIP_EVENT_QUEUE_URL", "https://q/event"),
+        ("TRANSHIP_SCAN_DEAD_LETTER_QUEUE_URL", "https://q/scan-dead"),
+        ("TRANSHIP_TRANSFER_DEAD_LETTER_QUEUE_URL", "https://q/transfer-dead"),
+        ("TRANSHIP_EVENT_DEAD_LETTER_QUEUE_URL", "https://q/event-dead"),
+        ("TRANSHIP_STATE_MACHINE_ARN", "arn:aws:states:us-east-1:1:stateMachine:m"),
+        ("TRANSHIP_BUCKET", "own"),
+        ("TRANSHIP_WORKER_FUNCTION", "w"),
+        ("TRANSHIP_FINDER_FUNCTION", "f"),
+        ("TRANSHIP_SCHEDULE", "rate(1 hour)"),
+    ])
+}
+
+fn read(with: &[(&'static str, &'static str)]) -> Result<Settings, Mistakes> {
+    let mut all = least();
+    all.extend(with.iter().copied());
+    Settings::read(|name| all.get(name).map(|text| (*text).to_owned()))
+}
+
+#[test]
+fn bucket_names_are_enough() {
+    let settings = read(&[]).unwrap();
+    assert_eq!(settings.source.access, Access::Role);
+    assert_eq!(settings.destination.access, Access::Role);
+    assert_eq!(settings.policy.compare, Compare::ETag);
+    assert_eq!(settings.policy.delete, None);
+    assert_eq!(settings.schedule, Schedule::Repeated("rate(1 hour)".to_owned()));
+    assert!(settings.policy.limits.message_bytes_max <= settings.message_bytes_max);
+    assert!(!settings.policy.retry_parked && settings.policy.metadata);
+}
+
+#[test]
+fn each_side_has_its_own_way_in() {
+    let source = |with: &[_]| read(with).unwrap().source.access;
+    let foreign = ("TRANSHIP_SOURCE_IN_CURRENT_ACCOUNT", "false");
+    assert_eq!(source(&[foreign]), Access::Anonymous);
+    let secret = ("TRANSHIP_SOURCE_CREDENTIALS", "s");
+    assert_eq!(source(&[foreign, secret]), Access::Secret("s".to_owned()));
+    let there = read(&[("TRANSHIP_DESTINATION_CREDENTIALS", "d")]).unwrap().destination.access;
+    assert_eq!(there, Access::Secret("d".to_owned()));
+}
+
+#[test]
+fn every_mistake_names_its_setting() {
+    for (with, name) in [
+        (vec![("TRANSHIP_SOURCE_BUCKET", "")], "TRANSHIP_SOURCE_BUCKET"),
+        (vec![("TRANSHIP_TABLE", "")], "TRANSHIP_TABLE"),
+        (vec![("TRANSHIP_SOURCE_KIND", "ftp")], "TRANSHIP_SOURCE_KIND"),
+        (vec![("TRANSHIP_SOURCE_KIND", "s3-compatible")], "TRANSHIP_SOURCE_ENDPOINT"),
+        (vec![("TRANSHIP_SOURCE_ENDPOINT", "ftp://x")], "TRANSHIP_SOURCE_ENDPOINT"),
+        (vec![("TRANSHIP_SOURCE_ENDPOINT", "https://x/y z")], "TRANSHIP_SOURCE_ENDPOINT"),
+        (vec![("TRANSHIP_SOURCE_CREDENTIALS", "s")], "TRANSHIP_SOURCE_CREDENTIALS"),
+        (
+            vec![("TRANSHIP_DESTINATION_IN_CURRENT_ACCOUNT", "false")],
+            "TRANSHIP_DESTINATION_CREDENTIALS",
+        ),
+        (vec![("TRANSHIP_DESTINATION_BUCKET", "photos")], "TRANSHIP_DESTINATION_BUCKET"),
+        (vec![("TRANSHIP_DESTINATION_SSE_KMS_KEY_ID", "k")], "TRANSHIP_DESTINATION_SSE_KMS_KEY_ID"),
+        (vec![("TRANSHIP_DESTINATION_SSE", "yes")], "TRANSHIP_DESTINATION_SSE"),
+        (vec![("TRANSHIP_SOURCE_PREFIX_LIST_BUCKET", "b")], "TRANSHIP_SOURCE_PREFIX_LIST_BUCKET"),
+        (vec![("TRANSHIP_COMPARE", "ETag")], "TRANSHIP_COMPARE"),
+        (vec![("TRANSHIP_DELETE", "yes")], "TRANSHIP_DELETE"),
+        (vec![("TRANSHIP_DELETE_PERCENT_MAX", "101")], "TRANSHIP_DELETE_PERCENT_MAX"),
+        (vec![("TRANSHIP_MULTIPART_THRESHOLD_MIB", "4")], "TRANSHIP_MULTIPART_THRESHOLD_MIB"),
+        (vec![("TRANSHIP_PART_SIZE_MIB", "3")], "TRANSHIP_PART_SIZE_MIB"),
+        (vec![("TRANSHIP_STREAMS", "many")], "TRANSHIP_STREAMS"),
+        (vec![("TRANSHIP_RUN_DEADLINE_HOURS", "0")], "TRANSHIP_RUN_DEADLINE_HOURS"),
+        (vec![("TRANSHIP_MESSAGE_BYTES_MAX", "1")], "TRANSHIP_MESSAGE_BYTES_MAX"),
+        (vec![("TRANSHIP_LOG", "loud")], "TRANSHIP_LOG"),
+    ] {
+        let Mistakes(mistakes) = read(&with).unwrap_err();
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        assert!(mistakes[0].starts_with(&format!("{name}: ")), "{mistakes:?}");
+    }
+    let all = Settings::read(|_| None).unwrap_err().0;
+    assert!(all.len() > 10, "all at once: {all:?}");
+}
+
+#[test]
+fn an_endpoint_needs_no_scheme() {
+    let source = |text| read(&[("TRANSHIP_SOURCE_ENDPOINT", text)]).unwrap().source;
+    let endpoint = |text| source(text).location.endpoint.unwrap();
+    assert_eq!(endpoint("S3.Example.org"), "https://s3.example.org");
+    assert_eq!(endpoint("http://[::1]:9000/"), "http://[::1]:9000");
+}
+
+#[test]
+fn other_settings_are_another_run() {
+    let fingerprint = |with: &[_]| read(with).unwrap().fingerprint;
+    let plain = fingerprint(&[]);
+    assert_eq!(plain, fingerprint(&[("TRANSHIP_LOG", "debug"), ("TRANSHIP_STREAMS", "4")]));
+    for other in [
+        ("TRANSHIP_COMPARE", "size"),
+        ("TRANSHIP_INCLUDE_METADATA", "false"),
+        ("TRANSHIP_DESTINATION_STORAGE_CLASS", "GLACIER"),
+        ("TRANSHIP_SOURCE_PREFIX_LIST", "list"),
+        ("TRANSHIP_DELETE", "true"),
+    ] {
+        assert_ne!(plain, fingerprint(&[other]), "{other:?}");
+    }
+}

@@ -1,0 +1,58 @@
+//! From a schedule, a message of the scan queue or a command to what the finder does about it.
+
+use std::sync::Arc;
+
+use aws_lambda_events::sqs::SqsEvent;
+use serde::Deserialize;
+use serde_json::Value;
+use tranship_stack::{Failure, Name, Surroundings, deadline};
+
+use crate::{command, runs, scans, sweep};
+
+/// What the schedules and the command ask for.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "tranship", rename_all = "lowercase")]
+enum Asked {
+    Run,
+    Sweep,
+    Status,
+    Retry,
+    Pause,
+    Resume,
+}
+
+pub(crate) async fn handle(
+    surroundings: Arc<Surroundings>,
+    event: Value,
+    deadline_ms: u64,
+) -> Result<Value, Failure> {
+    if event.get("Records").is_some() {
+        let event: SqsEvent = serde_json::from_value(event).map_err(|error| {
+            Failure::new(Name::BadInput, format!("not a batch of a queue: {error}"))
+        })?;
+        return answer(&scans::run(&surroundings, &event, deadline_ms).await);
+    }
+    let asked: Asked = serde_json::from_value(event).map_err(|error| {
+        let text = "neither a batch of the scan queue nor {\"tranship\": \"run\"} and its kin";
+        Failure::new(Name::BadInput, format!("{text}: {error}"))
+    })?;
+    let work = Box::pin(run(&surroundings, asked));
+    deadline::within(&surroundings.stage, deadline_ms, work).await.unwrap_or_else(|| {
+        Err(Failure::new(Name::Unavailable, "the time was over; the next sweep goes on"))
+    })
+}
+
+async fn run(surroundings: &Surroundings, asked: Asked) -> Result<Value, Failure> {
+    match asked {
+        Asked::Run => answer(&runs::begin(surroundings, false).await?),
+        Asked::Sweep => answer(&sweep::sweep(surroundings).await?),
+        Asked::Status => answer(&command::status(surroundings).await?),
+        Asked::Retry => answer(&command::retry(surroundings).await?),
+        Asked::Pause => answer(&command::pause(surroundings).await?),
+        Asked::Resume => answer(&command::resume(surroundings).await?),
+    }
+}
+
+fn answer<T: serde::Serialize>(answer: &T) -> Result<Value, Failure> {
+    serde_json::to_value(answer).map_err(|error| Failure::new(Name::Unavailable, error.to_string()))
+}
