@@ -8,17 +8,34 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::Value;
 use tranship_core::finder::events::{Change, ChangeKind};
-use tranship_core::object::ObjectKey;
+use tranship_core::object::{KEY_LENGTH_MAX_BYTES, ObjectKey, escape};
 
 /// Envelopes within envelopes that are opened: a queue, a topic, and the notification itself.
 const DEPTH_MAX: u32 = 4;
+/// Stores that send S3's own records, with keys encoded as S3 encodes them.
+const SOURCES: [&str; 2] = ["aws:s3", "minio:s3"];
+/// The version of records that this code reads. Within it fields are only ever added.
+const VERSION_MAJOR: &str = "2";
+/// The version of what the event bus carries.
+const BUS_VERSION: &str = "0";
+/// Characters of a foreign text that an error repeats.
+const QUOTED_MAX: usize = 80;
 
 /// What one message of a queue, or one whole invocation, says.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Envelope {
-    /// Names the message where it came from a queue: what fails alone is delivered again alone.
-    pub message: Option<String>,
-    pub notices: Result<Vec<Notice>, Unreadable>,
+    /// The message, where it came from a queue: what fails alone is delivered again alone.
+    pub message: Option<QueueMessage>,
+    pub notices: Vec<Notice>,
+    /// What of it cannot be read; the rest is acted on all the same.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A message of a queue, as far as its sender and the dead-letter queue care.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueMessage {
+    pub id: String,
+    pub body: String,
 }
 
 /// One record of a notification.
@@ -33,7 +50,7 @@ pub enum Notice {
     Other(String),
 }
 
-/// Why a message cannot be read.
+/// Why a message, or one record of it, cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable(pub String);
 
@@ -45,6 +62,24 @@ impl std::fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
+impl Envelope {
+    /// Why it cannot be read, or not all of it.
+    pub fn reason(&self) -> Option<String> {
+        let first = self.unreadable.first()?;
+        Some(match self.unreadable.len() {
+            1 => first.to_string(),
+            count => format!("{first} (and {} more of its records)", count - 1),
+        })
+    }
+
+    fn add(&mut self, read: Result<Notice, Unreadable>) {
+        match read {
+            Ok(notice) => self.notices.push(notice),
+            Err(unreadable) => self.unreadable.push(unreadable),
+        }
+    }
+}
+
 /// Reads what a function is invoked with.
 pub fn read(event: &Value) -> Vec<Envelope> {
     let records = event.get("Records").and_then(Value::as_array);
@@ -54,68 +89,89 @@ pub fn read(event: &Value) -> Vec<Envelope> {
     };
     match records {
         Some(records) if is_queue(records) => records.iter().map(from_queue).collect(),
-        _ => vec![Envelope { message: None, notices: open(event, DEPTH_MAX) }],
+        _ => {
+            let mut envelope = Envelope::default();
+            open(event, DEPTH_MAX, &mut envelope);
+            vec![envelope]
+        }
     }
 }
 
 fn from_queue(record: &Value) -> Envelope {
-    let message = text(record, "messageId").map(str::to_owned);
-    let notices = match text(record, "body") {
-        Some(body) => parse(body).and_then(|inner| open(&inner, DEPTH_MAX)),
-        None => Err(Unreadable("a message of a queue without a body".to_owned())),
-    };
-    Envelope { message, notices }
+    let mut envelope = Envelope::default();
+    let body = text(record, "body");
+    match body {
+        Some(body) => open_text(body, DEPTH_MAX, &mut envelope),
+        None => envelope.add(unreadable("a message of a queue without a body")),
+    }
+    envelope.message = text(record, "messageId").map(|id| QueueMessage {
+        id: id.to_owned(),
+        body: body.map_or_else(|| record.to_string(), str::to_owned),
+    });
+    envelope
 }
 
-fn parse(text: &str) -> Result<Value, Unreadable> {
-    serde_json::from_str(text).map_err(|error| Unreadable(error.to_string()))
+fn unreadable<T>(why: impl Into<String>) -> Result<T, Unreadable> {
+    Err(Unreadable(why.into()))
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
     value.get(name).and_then(Value::as_str)
 }
 
-fn open(event: &Value, depth: u32) -> Result<Vec<Notice>, Unreadable> {
-    let Some(depth) = depth.checked_sub(1) else {
-        return Err(Unreadable("too many envelopes within each other".to_owned()));
-    };
-    if let Some(records) = event.get("Records").and_then(Value::as_array) {
-        let mut notices = Vec::new();
-        for record in records {
-            notices.extend(open_record(record, depth)?);
-        }
-        return Ok(notices);
-    }
-    if text(event, "Type") == Some("Notification")
-        && let Some(message) = text(event, "Message")
-    {
-        return open(&parse(message)?, depth);
-    }
-    if text(event, "Event") == Some("s3:TestEvent") {
-        return Ok(vec![Notice::Other("s3:TestEvent".to_owned())]);
-    }
-    if event.get("detail-type").is_some() {
-        return Ok(vec![from_event_bus(event)?]);
-    }
-    match event {
-        Value::Array(plain) => plain.iter().map(from_plain).collect(),
-        _ => Ok(vec![from_plain(event)?]),
+/// A foreign text, short and harmless enough for a log.
+fn quoted(text: &str) -> String {
+    let short: String = text.chars().take(QUOTED_MAX).collect();
+    let dots = if short.len() < text.len() { "…" } else { "" };
+    format!("\"{}{dots}\"", escape(&short))
+}
+
+fn open_text(text: &str, depth: u32, into: &mut Envelope) {
+    match serde_json::from_str(text) {
+        Ok(inner) => open(&inner, depth, into),
+        Err(error) => into.add(unreadable(error.to_string())),
     }
 }
 
-fn open_record(record: &Value, depth: u32) -> Result<Vec<Notice>, Unreadable> {
+fn open(event: &Value, depth: u32, into: &mut Envelope) {
+    let Some(depth) = depth.checked_sub(1) else {
+        return into.add(unreadable("too many envelopes within each other"));
+    };
+    if let Some(records) = event.get("Records").and_then(Value::as_array) {
+        for record in records {
+            open_record(record, depth, into);
+        }
+    } else if text(event, "Type") == Some("Notification")
+        && let Some(message) = text(event, "Message")
+    {
+        open_text(message, depth, into);
+    } else if text(event, "Event") == Some("s3:TestEvent") {
+        into.add(Ok(Notice::Other("s3:TestEvent".to_owned())));
+    } else if event.get("detail-type").is_some() {
+        into.add(from_event_bus(event));
+    } else if let Value::Array(several) = event {
+        for event in several {
+            open(event, depth, into);
+        }
+    } else {
+        into.add(from_plain(event));
+    }
+}
+
+fn open_record(record: &Value, depth: u32, into: &mut Envelope) {
     if let Some(message) = record.get("Sns").and_then(|sns| text(sns, "Message")) {
-        return open(&parse(message)?, depth);
+        open_text(message, depth, into);
+    } else if record.get("s3").is_some() {
+        into.add(from_s3(record));
+    } else {
+        into.add(unreadable("a record that is neither of S3 nor of a topic"));
     }
-    if record.get("s3").is_some() {
-        return Ok(vec![from_s3(record)?]);
-    }
-    Err(Unreadable("a record that is neither of S3 nor of a topic".to_owned()))
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct S3Record {
+    event_source: String,
     event_name: String,
     s3: S3Part,
 }
@@ -138,11 +194,27 @@ struct Object {
 }
 
 fn typed<T: for<'de> Deserialize<'de>>(value: &Value) -> Result<T, Unreadable> {
-    T::deserialize(value).map_err(|error| Unreadable(error.to_string()))
+    T::deserialize(value).map_err(|error| Unreadable(escape(&error.to_string())))
 }
 
 fn from_s3(record: &Value) -> Result<Notice, Unreadable> {
+    // Before all else: what another version or another store calls its fields is not known.
+    if let Some(version) = record.get("eventVersion")
+        && version.as_str().and_then(|version| version.split('.').next()) != Some(VERSION_MAJOR)
+    {
+        return unreadable(format!(
+            "records of version {}, this code reads {VERSION_MAJOR}.x: upgrade, then redrive",
+            quoted(&version.to_string())
+        ));
+    }
     let record: S3Record = typed(record)?;
+    if !SOURCES.contains(&record.event_source.as_str()) {
+        return unreadable(format!(
+            "records of {}, known are {}; have a bridge post {{\"key\", \"size\"}} instead",
+            quoted(&record.event_source),
+            SOURCES.join(" and "),
+        ));
+    }
     let name = record.event_name.strip_prefix("s3:").unwrap_or(&record.event_name);
     let size = record.s3.object.size;
     let kind = if name.starts_with("ObjectCreated:") || name == "ObjectRestore:Completed" {
@@ -151,7 +223,7 @@ fn from_s3(record: &Value) -> Result<Notice, Unreadable> {
         // Of the current object, of an old version, or a marker: the task finds out.
         ChangeKind::Deleted
     } else {
-        return Ok(Notice::Other(name.to_owned()));
+        return Ok(Notice::Other(quoted(name)));
     };
     let key = form_decoded(&record.s3.object.key)?;
     Ok(Notice::Change { bucket: Some(record.s3.bucket.name), change: Change { key, kind } })
@@ -160,40 +232,59 @@ fn from_s3(record: &Value) -> Result<Notice, Unreadable> {
 /// `+` is a space, and then `%XX` is a byte: in this order, so that `%2B` is a plus.
 fn form_decoded(key: &str) -> Result<ObjectKey, Unreadable> {
     let spaced = key.replace('+', " ");
-    let decoded = percent_decode_str(&spaced).decode_utf8();
-    let decoded = decoded.map_err(|_| Unreadable(format!("the key {key:?} is not UTF-8")))?;
-    plain_key(&decoded)
+    match percent_decode_str(&spaced).decode_utf8() {
+        Ok(decoded) => plain_key(&decoded),
+        Err(_) => unreadable(format!("the key {} is not UTF-8", quoted(key))),
+    }
 }
 
 fn plain_key(key: &str) -> Result<ObjectKey, Unreadable> {
-    if key.is_empty() {
-        return Err(Unreadable("a key is empty".to_owned()));
+    match key.len() {
+        0 => unreadable("a key is empty"),
+        bytes if bytes > KEY_LENGTH_MAX_BYTES => unreadable(format!(
+            "the key {} has {bytes} bytes, more than the {KEY_LENGTH_MAX_BYTES} that a store takes",
+            quoted(key)
+        )),
+        _ => Ok(ObjectKey::new(key)),
     }
-    Ok(ObjectKey::new(key))
 }
 
 #[derive(Deserialize)]
 struct BusEvent {
-    source: String,
     #[serde(rename = "detail-type")]
     detail_type: String,
-    detail: S3Part,
+    detail: BusDetail,
+}
+
+#[derive(Deserialize)]
+struct BusDetail {
+    version: Option<String>,
+    #[serde(flatten)]
+    part: S3Part,
 }
 
 fn from_event_bus(event: &Value) -> Result<Notice, Unreadable> {
+    let source = text(event, "source").unwrap_or_default();
+    if source != "aws.s3" {
+        return unreadable(format!("an event of {}", quoted(source)));
+    }
     let event: BusEvent = typed(event)?;
-    if event.source != "aws.s3" {
-        return Err(Unreadable(format!("an event of {}", event.source)));
+    let BusDetail { version, part } = event.detail;
+    if let Some(version) = version
+        && version != BUS_VERSION
+    {
+        return unreadable(format!(
+            "an event of version {}: upgrade, then redrive",
+            quoted(&version)
+        ));
     }
     let kind = match event.detail_type.as_str() {
-        "Object Created" | "Object Restore Completed" => {
-            ChangeKind::Written(event.detail.object.size)
-        }
+        "Object Created" | "Object Restore Completed" => ChangeKind::Written(part.object.size),
         "Object Deleted" => ChangeKind::Deleted,
-        other => return Ok(Notice::Other(other.to_owned())),
+        other => return Ok(Notice::Other(quoted(other))),
     };
-    let key = plain_key(&event.detail.object.key)?;
-    Ok(Notice::Change { bucket: Some(event.detail.bucket.name), change: Change { key, kind } })
+    let key = plain_key(&part.object.key)?;
+    Ok(Notice::Change { bucket: Some(part.bucket.name), change: Change { key, kind } })
 }
 
 #[derive(Deserialize)]
@@ -226,7 +317,7 @@ mod tests {
 
     fn s3(name: &str, key: &str) -> Value {
         json!({"Records": [{
-            "eventSource": "aws:s3", "eventName": name,
+            "eventVersion": "2.3", "eventSource": "aws:s3", "eventName": name,
             "s3": {"bucket": {"name": "b"}, "object": {"key": key, "size": 7, "versionId": "v"}},
         }]})
     }
@@ -234,7 +325,9 @@ mod tests {
     fn only(event: &Value) -> Vec<Notice> {
         let mut envelopes = read(event);
         assert_eq!(envelopes.len(), 1);
-        envelopes.remove(0).notices.unwrap()
+        let envelope = envelopes.remove(0);
+        assert_eq!(envelope.reason(), None);
+        envelope.notices
     }
 
     #[test]
@@ -248,12 +341,19 @@ mod tests {
             ("ObjectRemoved:Delete", Some(ChangeKind::Deleted)),
             ("ObjectRemoved:DeleteMarkerCreated", Some(ChangeKind::Deleted)),
             ("LifecycleExpiration:Delete", Some(ChangeKind::Deleted)),
+            ("LifecycleExpiration:DeleteMarkerCreated", Some(ChangeKind::Deleted)),
+            // The restored copy went, and the archived object stayed.
+            ("ObjectRestore:Delete", None),
+            ("LifecycleTransition", None),
+            ("IntelligentTiering", None),
+            ("ReducedRedundancyLostObject", None),
+            ("Replication:OperationFailedReplication", None),
             ("ObjectTagging:Put", None),
             ("ObjectAcl:Put", None),
         ] {
             let expected = match kind {
                 Some(kind) => change(Some("b"), "k", kind),
-                None => Notice::Other(name.to_owned()),
+                None => Notice::Other(format!("\"{name}\"")),
             };
             assert_eq!(only(&s3(name, "k")), [expected], "{name}");
         }
@@ -278,11 +378,12 @@ mod tests {
             message("4", &json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}).to_string()),
         ]});
         let read = read(&queue);
-        let names: Vec<_> = read.iter().map(|e| e.message.as_deref().unwrap()).collect();
+        let names: Vec<_> = read.iter().map(|e| &*e.message.as_ref().unwrap().id).collect();
         assert_eq!(names, ["1", "2", "3", "4"]);
         assert_eq!(read[0].notices, read[1].notices);
-        assert!(read[2].notices.is_err());
-        assert_eq!(read[3].notices, Ok(vec![Notice::Other("s3:TestEvent".to_owned())]));
+        assert_eq!((read[2].notices.len(), read[2].unreadable.len()), (0, 1));
+        assert_eq!(read[2].message.as_ref().unwrap().body, "no json");
+        assert_eq!(read[3].notices, [Notice::Other("s3:TestEvent".to_owned())]);
     }
 
     #[test]
@@ -299,7 +400,7 @@ mod tests {
         );
         assert_eq!(
             only(&bus("Object ACL Updated")),
-            [Notice::Other("Object ACL Updated".to_owned())]
+            [Notice::Other("\"Object ACL Updated\"".to_owned())]
         );
         let plain = json!({"key": "a+b%2B", "size": 7});
         assert_eq!(only(&plain), [change(None, "a+b%2B", written)]);
@@ -323,13 +424,120 @@ mod tests {
             s3("ObjectCreated:Put", ""),
             s3("ObjectCreated:Put", "%FF"),
             json!({"source": "aws.ec2", "detail-type": "x", "detail": {"bucket": {"name": "b"}, "object": {"key": "k"}}}),
+            s3("ObjectCreated:Put", &"k".repeat(1_025)),
+            json!({"key": "k".repeat(1_025)}),
+            json!({"key": "k", "size": -1}),
+            json!({"key": "k", "size": "7"}),
+            json!({"events": [{"eventSource": "acs:oss", "oss": {}}]}),
             deep,
         ] {
-            assert!(read(&event).iter().all(|envelope| envelope.notices.is_err()), "{event}");
+            for envelope in read(&event) {
+                assert!(envelope.notices.is_empty() && envelope.reason().is_some(), "{event}");
+            }
         }
     }
 
+    #[test]
+    fn the_longest_key_is_read() {
+        let key = "é".repeat(512);
+        let written = ChangeKind::Written(Some(7));
+        assert_eq!(only(&s3("ObjectCreated:Put", &key)), [change(Some("b"), &key, written)]);
+    }
+
+    #[test]
+    fn another_major_version_and_another_store_are_not_guessed_at() {
+        let with = |field: &str, value: &str| {
+            let mut event = s3("ObjectCreated:Put", "k");
+            event["Records"][0][field] = json!(value);
+            read(&event).remove(0).reason()
+        };
+        for version in ["2.0", "2.1", "2.4", "2.77"] {
+            assert_eq!(with("eventVersion", version), None, "{version}");
+        }
+        for version in ["3.0", "1.0", "20.1", "", "x"] {
+            assert!(with("eventVersion", version).unwrap().contains("version"), "{version}");
+        }
+        assert_eq!(with("eventSource", "minio:s3"), None);
+        for source in ["aliyun:oss", "aws:s3:extra", "AWS:S3", "\u{202e}aws:s3"] {
+            let reason = with("eventSource", source).unwrap();
+            assert!(reason.contains("bridge") && !reason.contains('\u{202e}'), "{reason}");
+        }
+        let bus = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {
+            "version": "1", "bucket": {"name": "b"}, "object": {"key": "k"}}});
+        assert!(read(&bus).remove(0).reason().unwrap().contains("version"));
+    }
+
+    #[test]
+    fn a_bad_record_does_not_take_the_good_ones_with_it() {
+        let mut event = s3("ObjectCreated:Put", "good");
+        let bad = json!({"s3": 1});
+        event["Records"].as_array_mut().unwrap().extend([bad.clone(), bad]);
+        let envelope = read(&event).remove(0);
+        let written = ChangeKind::Written(Some(7));
+        assert_eq!(envelope.notices, [change(Some("b"), "good", written)]);
+        assert!(envelope.reason().unwrap().ends_with("(and 1 more of its records)"));
+    }
+
+    /// Any JSON, of the words that notifications are made of.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let word = prop::sample::select(vec![
+            "Records",
+            "eventSource",
+            "aws:sqs",
+            "aws:s3",
+            "body",
+            "messageId",
+            "Sns",
+            "Message",
+            "Type",
+            "Notification",
+            "s3",
+            "bucket",
+            "name",
+            "object",
+            "key",
+            "size",
+            "detail",
+            "detail-type",
+            "Object Created",
+            "source",
+            "aws.s3",
+            "eventName",
+            "eventVersion",
+            "ObjectCreated:Put",
+            "2.1",
+            "%FF+",
+            "{\"key\":\"k\"}",
+            "[[[[[[",
+        ]);
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            word.clone().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 64, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::hash_map(word.clone().prop_map(str::to_owned), inner, 0..6)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
     proptest! {
+        #[test]
+        fn nothing_makes_it_panic(event in any_json()) {
+            for envelope in read(&event) {
+                for notice in envelope.notices {
+                    if let Notice::Change { change, .. } = notice {
+                        prop_assert!((1..=KEY_LENGTH_MAX_BYTES).contains(&change.key.as_str().len()));
+                    }
+                }
+            }
+        }
+
         #[test]
         fn any_key_survives_the_form(key in "\\PC{1,40}") {
             let encoded = utf8_percent_encode(&key, NON_ALPHANUMERIC).to_string().replace("%20", "+");
