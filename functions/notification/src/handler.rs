@@ -108,6 +108,9 @@ enum Change {
 }
 
 /// Reads the bucket's notifications, changes ours, and writes them if that changed anything.
+///
+/// S3 has no condition for this write: who else changes them in the same moment may undo ours, or
+/// have theirs undone.
 async fn change(hands: &Hands, order: &Order, change: Change) -> Result<String, String> {
     let region = Region::new(order.region.clone());
     let config = aws_sdk_s3::config::Builder::from(&hands.config).region(region).build();

@@ -48,24 +48,20 @@ fn direct(intake: Intake) -> Result<Value, Failure> {
 }
 
 /// Each message is answered for itself; what cannot be read goes where a person finds it.
-async fn batch(surroundings: &Surroundings, intake: Intake, deadline_ms: u64) -> Value {
+async fn batch(surroundings: &Surroundings, mut intake: Intake, deadline_ms: u64) -> Value {
+    let Surroundings { settings, stage, dead_letters, .. } = surroundings;
+    let url = &settings.own.event.dead_letters;
+    let bury = intake.bury(|letter| async move {
+        let send = dead_letters.send(url, &letter.message.body, &letter.reason);
+        match deadline::within(stage, deadline_ms, Box::pin(send)).await {
+            Some(sent) => sent.map_err(|error| error.message),
+            None => Err("the time was over".to_owned()),
+        }
+    });
+    bury.await;
     let mut answer = Answer::default();
     for id in &intake.failed {
         answer.fail(id);
-    }
-    let url = &surroundings.settings.own.event.dead_letters;
-    for letter in intake.dead {
-        let (id, reason) = (letter.message.id, letter.reason);
-        tracing::error!(message = id, reason, "cannot be read: to the dead-letter queue");
-        let send = surroundings.dead_letters.send(url, &letter.message.body, &reason);
-        let sent = deadline::within(&surroundings.stage, deadline_ms, Box::pin(send)).await;
-        let why = match sent {
-            Some(Ok(())) => continue,
-            Some(Err(error)) => error.message,
-            None => "the time was over".to_owned(),
-        };
-        tracing::error!(message = id, why, "could not be sent there");
-        answer.fail(&id);
     }
     serde_json::json!(answer)
 }

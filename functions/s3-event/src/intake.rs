@@ -59,6 +59,24 @@ pub struct Intake {
     pub is_direct: bool,
 }
 
+impl Intake {
+    /// Sends its dead letters; a message whose letter cannot be sent stays in its queue. `send` says
+    /// why it could not.
+    pub async fn bury<S>(&mut self, send: impl Fn(DeadLetter) -> S)
+    where
+        S: Future<Output = Result<(), String>>,
+    {
+        for letter in std::mem::take(&mut self.dead) {
+            let (id, reason) = (letter.message.id.clone(), letter.reason.clone());
+            tracing::error!(message = id, reason, "cannot be read: to the dead-letter queue");
+            if let Err(why) = send(letter).await {
+                tracing::error!(message = id, why, "could not be sent there");
+                self.failed.push(id);
+            }
+        }
+    }
+}
+
 /// Reads an event and sends the tasks of what is followed.
 pub async fn take(stage: &Stage, followed: Followed, event: &Value) -> Intake {
     let mut intake = Intake::default();

@@ -204,7 +204,7 @@ fn from_s3(record: &Value) -> Result<Notice, Unreadable> {
     {
         return unreadable(format!(
             "records of version {}, this code reads {VERSION_MAJOR}.x: upgrade, then redrive",
-            quoted(&version.to_string())
+            quoted(version.as_str().unwrap_or("another type"))
         ));
     }
     let record: S3Record = typed(record)?;
@@ -297,6 +297,11 @@ struct Plain {
 }
 
 fn from_plain(event: &Value) -> Result<Notice, Unreadable> {
+    if event.get("key").is_none() {
+        return unreadable(
+            "neither S3's form, nor EventBridge's, nor {\"key\", \"size\"}, which a bridge can post",
+        );
+    }
     let plain: Plain = typed(event)?;
     let key = plain_key(&plain.key)?;
     let kind = if plain.deleted { ChangeKind::Deleted } else { ChangeKind::Written(plain.size) };

@@ -260,6 +260,21 @@ async fn an_outage_fails_the_messages_that_were_not_sent_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_that_cannot_be_sent_stays_in_its_queue() {
+    let world = World::new();
+    let created = json!({"Records": [record("ObjectCreated:Put", "photos/k")]});
+    let event = queue(&[("a", json!("{")), ("b", json!("[")), ("good", created)]);
+    let mut intake = world.take(ALL, &event).await;
+    let send = |letter: DeadLetter| async move {
+        assert!(!letter.reason.is_empty());
+        if letter.message.body == "[" { Err("it is away".to_owned()) } else { Ok(()) }
+    };
+    intake.bury(send).await;
+    assert_eq!(intake.failed, ["b"]);
+    assert!(intake.dead.is_empty());
+}
+
+#[tokio::test]
 async fn a_record_of_another_bucket_is_refused_whatever_it_says() {
     let world = World::new();
     for name in ["example-sourc", "example-source2", "EXAMPLE-SOURCE", "", "example-copy"] {
