@@ -120,6 +120,11 @@ fn an_update_takes_the_place_of_the_entry_and_a_stranger_of_the_same_name_stays(
     assert_eq!(after.queue_configurations().len(), 1);
     assert_eq!(after.queue_configurations()[0].queue_arn(), moved.queue.0);
     assert_eq!(after.queue_configurations()[0].events().len(), 2);
+    // It keeps its place, so that the same request again has nothing to write.
+    let mut with_another = after.clone();
+    let another = queue("theirs", "arn:aws:sqs:r:1:q", "s3:ObjectTagging:*", filter("", ""));
+    with_another.queue_configurations.get_or_insert_default().push(another);
+    assert_eq!(attach(with_another.clone(), &moved).unwrap(), with_another);
     // No events at all: the entry goes.
     let none = attach(after, &wish("b/", &[])).unwrap();
     assert_eq!(none, NotificationConfiguration::builder().build());
