@@ -10,6 +10,7 @@ use crate::sources::root;
 const CORE: &str = "tranship-core";
 const ADAPTERS: &str = "tranship-adapters";
 const SERVER: &str = "tranship-server";
+const STACK: &str = "tranship-stack";
 
 /// What decides may not do: no vendor, no runtime, no file, no network.
 const NOT_IN_CORE: [&str; 8] =
@@ -108,12 +109,22 @@ fn adapters_know_the_core_and_the_server_knows_nobody() {
 }
 
 #[test]
+fn what_functions_have_in_common_is_a_host_and_no_adapter() {
+    let graph = Graph::read();
+    assert_eq!(graph.of_workspace(STACK), BTreeSet::from([CORE, ADAPTERS]));
+    for package in graph.members.keys() {
+        let may = graph.members[package].starts_with("functions/") || package == "tranship-tests";
+        assert!(may || !graph.of_workspace(package).contains(STACK), "{package} needs {STACK}");
+    }
+}
+
+#[test]
 fn hosts_know_what_they_may() {
     let graph = Graph::read();
     for (package, folder) in &graph.members {
         let needed = graph.of_workspace(package);
         if folder.starts_with("functions/") {
-            let may = BTreeSet::from([CORE, ADAPTERS]);
+            let may = BTreeSet::from([CORE, ADAPTERS, STACK]);
             assert!(needed.is_subset(&may), "{package} needs {needed:?}");
         }
         let may_serve = ["crates/tranship-cli", "tests", "bench"].contains(&folder.as_str());

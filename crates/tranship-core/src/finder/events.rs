@@ -234,7 +234,8 @@ pub async fn take(stage: &Stage, changes: &[Change]) -> Result<Taken, StageError
     Ok(taken)
 }
 
-fn is_wanted(stage: &Stage, change: &Change) -> bool {
+/// Whether a changed key takes part in the transfer.
+pub fn is_wanted(stage: &Stage, change: &Change) -> bool {
     let (prefix, filter) = (&stage.transfer.source.prefix, &stage.policy.filter);
     change.key.as_str().starts_with(prefix.as_str())
         && filter.admits_key(Filter::relative(prefix, &change.key))
