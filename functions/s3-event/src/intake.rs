@@ -11,7 +11,6 @@ use serde_json::Value;
 use tranship_core::error::StageError;
 use tranship_core::finder::events::{self, Change, ChangeKind};
 use tranship_core::object::{ObjectKey, escape};
-use tranship_core::policy::Filter;
 use tranship_core::stage::Stage;
 
 use crate::records::{self, Envelope, Notice, QueueMessage};
@@ -153,18 +152,12 @@ fn sort(
             ChangeKind::Written(_) => followed.writes,
             ChangeKind::Deleted => followed.deletes,
         };
-        if is_followed && is_wanted(stage, &change.key) {
+        if is_followed && events::is_wanted(stage, &change.key) {
             wanted.add(change.clone());
         } else {
             counts.filtered += 1;
         }
     }
-}
-
-/// Whether the transfer copies keys like this one.
-fn is_wanted(stage: &Stage, key: &ObjectKey) -> bool {
-    let (prefix, filter) = (&stage.transfer.source.prefix, &stage.policy.filter);
-    key.as_str().starts_with(prefix.as_str()) && filter.admits_key(Filter::relative(prefix, key))
 }
 
 async fn send(stage: &Stage, wanted: Wanted, intake: &mut Intake) {

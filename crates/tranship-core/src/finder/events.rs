@@ -202,7 +202,7 @@ pub async fn take(stage: &Stage, changes: &[Change]) -> Result<Taken, StageError
     let mut taken = Taken::default();
     let mut entries = Vec::new();
     for change in changes {
-        if !is_wanted(stage, change) {
+        if !is_wanted(stage, &change.key) {
             taken.filtered += 1;
             continue;
         }
@@ -235,8 +235,7 @@ pub async fn take(stage: &Stage, changes: &[Change]) -> Result<Taken, StageError
 }
 
 /// Whether a changed key takes part in the transfer.
-pub fn is_wanted(stage: &Stage, change: &Change) -> bool {
+pub fn is_wanted(stage: &Stage, key: &ObjectKey) -> bool {
     let (prefix, filter) = (&stage.transfer.source.prefix, &stage.policy.filter);
-    change.key.as_str().starts_with(prefix.as_str())
-        && filter.admits_key(Filter::relative(prefix, &change.key))
+    key.as_str().starts_with(prefix.as_str()) && filter.admits_key(Filter::relative(prefix, key))
 }
