@@ -49,7 +49,7 @@ impl Question {
 /// A way to one stack.
 #[derive(Debug)]
 pub(super) struct Client {
-    client: aws_sdk_lambda::Client,
+    lambda: aws_sdk_lambda::Client,
     address: Address,
     region: String,
 }
@@ -90,7 +90,7 @@ impl Client {
             config = config.credentials_provider(of_profile.build());
         }
         Ok(Self {
-            client: aws_sdk_lambda::Client::from_conf(config.build()),
+            lambda: aws_sdk_lambda::Client::from_conf(config.build()),
             address: address.clone(),
             region: region.to_string(),
         })
@@ -98,7 +98,7 @@ impl Client {
 
     pub(super) async fn ask(&self, question: Question) -> Result<Answer, Refusal> {
         let invoke = self
-            .client
+            .lambda
             .invoke()
             .function_name(self.address.function())
             .invocation_type(InvocationType::RequestResponse)

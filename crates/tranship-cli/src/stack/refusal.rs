@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_lambda::config::http::HttpResponse;
 use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_lambda::operation::invoke::InvokeError;
@@ -74,7 +75,7 @@ pub(super) fn of_call(
         ),
         _ => {
             let causes = causes(error);
-            if causes.contains("credentials") {
+            if chain(error).any(<dyn Error>::is::<CredentialsError>) {
                 return Refusal::other(
                     format!("there are no credentials to invoke {place} with: {causes}"),
                     "name a profile with --profile, or log in as for the AWS CLI",
@@ -191,10 +192,14 @@ pub(super) fn of_function(
     }
 }
 
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
+
 /// An error and its causes in one line; what was said already is not said again.
 fn causes(error: &(dyn Error + 'static)) -> String {
     let mut out = String::new();
-    for cause in std::iter::successors(Some(error), |error| (*error).source()) {
+    for cause in chain(error) {
         let text = escape(&cause.to_string());
         if out.contains(&text) {
             continue;

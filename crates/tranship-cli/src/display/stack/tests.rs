@@ -152,13 +152,13 @@ fn a_stack_that_never_ran_and_one_that_is_paused() {
 #[test]
 fn a_run_that_is_followed() {
     let status = status(&run(true), &json!(null), 0);
-    let mut run = status.run.clone().unwrap();
-    run.balanced = false;
-    run.outcomes.remove("failed");
-    let text = run_ended_text(&status, &run, NOW);
+    let mut ended = status.run.clone().unwrap();
+    ended.balanced = false;
+    ended.outcomes.remove("failed");
+    let text = run_ended_text(&status, &ended, NOW);
     assert!(text.starts_with("s3://here/a → s3://there/b\nrun 12: complete, begun"), "{text}");
     assert!(text.ends_with("(3 objects)\nthe account does not balance\n"), "{text}");
-    let open: Report = serde_json::from_value(super::tests::run(false)).unwrap();
+    let open: Report = serde_json::from_value(run(false)).unwrap();
     let line = "run 12: copying, 1,234,007 of 1,234,567 objects and 4.00 TiB of 5.00 TiB settled, 2 failed, 3m05s elapsed";
     assert_eq!(progress_line(&open, NOW), line);
 }
