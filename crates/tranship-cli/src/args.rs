@@ -58,7 +58,7 @@ pub enum Command {
     /// Have a deployed stack begin a run
     #[command(after_help = STACK_HELP)]
     Run(RunArgs),
-    /// Put what lies in a deployed stack's dead-letter queues back into its queues
+    /// Have a deployed stack try again: its dead letters, and in a run the objects that failed
     #[command(after_help = STACK_HELP)]
     Retry(StackArgs),
     /// Have a deployed stack stop: nothing is lost, and messages wait
