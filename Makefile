@@ -36,6 +36,9 @@ bench:
 template: $(STAMP) $(SAM_STAMP)
 	AWS_DEFAULT_REGION=us-east-1 $(VENV)/bin/python -m unittest discover --start-directory tests/template
 	SAM_CLI_TELEMETRY=0 $(SAM_VENV)/bin/sam validate --lint --region us-east-1 --template template.yaml
+	@mkdir -p target
+	AWS_DEFAULT_REGION=us-east-1 $(VENV)/bin/python tests/template/translated.py > target/translated.json
+	$(SAM_VENV)/bin/cfn-lint --regions us-east-1 --template target/translated.json
 
 # Python environments of the tests' own; made anew when their requirements change.
 venv: $(STAMP) $(SAM_STAMP)
