@@ -21,7 +21,7 @@ use tranship_core::message::{Message, Work};
 use tranship_core::object::{Millis, ObjectKey};
 use tranship_core::outcome::Outcome;
 use tranship_core::policy::{Limits, Policy};
-use tranship_core::ports::{Clock as _, Completer, Ledger as _, Queue, Received, TaskQueue as _};
+use tranship_core::ports::{Clock as _, Completer, Queue, Received};
 use tranship_core::progress::Progress;
 use tranship_core::rows::{HeaderId, Run, RunState, Scan, ScanRange};
 use tranship_core::stage::Stage;
