@@ -1,0 +1,3 @@
+//! The stack, deployed into a local cloud as a person would deploy it, and used.
+
+mod runs;
