@@ -11,6 +11,7 @@ pub mod http;
 pub mod proxy;
 pub mod sam;
 pub mod sides;
+mod sign;
 pub mod stack;
 
 use std::collections::BTreeMap;

@@ -21,6 +21,34 @@ def follow_parent():
     os._exit(0)
 
 
+def name_permissions_as_sqs_does():
+    """A batch is allowed by the permission for one message: there is no sqs:SendMessageBatch in a policy."""
+    from ministack.core import iam_actions
+
+    theirs = iam_actions.extract_iam_action
+
+    def ours(*args, **kwargs):
+        action = theirs(*args, **kwargs)
+        return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
+
+    iam_actions.extract_iam_action = ours
+
+
+def take_numbers_of_parameters():
+    """A parameter of a template is text until a property of a number is made of it; here it stays text."""
+    from ministack.services import lambda_svc
+
+    theirs = lambda_svc._sqs_esm_concurrency
+
+    def ours(mapping, *args, **kwargs):
+        scaling = mapping.get("ScalingConfig") or {}
+        if isinstance(scaling.get("MaximumConcurrency"), str):
+            scaling["MaximumConcurrency"] = int(scaling["MaximumConcurrency"])
+        return theirs(mapping, *args, **kwargs)
+
+    lambda_svc._sqs_esm_concurrency = ours
+
+
 def main():
     threading.Thread(target=follow_parent, daemon=True).start()
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -31,6 +59,9 @@ def main():
     os.environ["GATEWAY_PORT"] = str(port)
     print(port, flush=True)
 
+    if os.environ.get("LAMBDA_EXECUTOR"):
+        name_permissions_as_sqs_does()
+        take_numbers_of_parameters()
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.app import app

@@ -14,11 +14,11 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::call::{self, Call};
 use super::http::send;
+use super::sign::Keys;
 
 /// What goes wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,8 +46,8 @@ pub struct Trouble {
 struct State {
     calls: Vec<Call>,
     troubles: Vec<Trouble>,
-    /// Access keys of functions.
-    names: BTreeMap<String, String>,
+    /// Functions and their keys, by access key.
+    names: BTreeMap<String, (String, Keys)>,
 }
 
 /// The proxy. It lives as long as the runtime that it was started in.
@@ -91,9 +91,9 @@ impl Proxy {
         self.upstream.store(port, Ordering::Relaxed);
     }
 
-    /// Whose key this is.
-    pub fn name(&self, access_key: &str, function: &str) {
-        self.state().names.insert(access_key.to_owned(), function.to_owned());
+    /// Whose keys these are.
+    pub(super) fn name(&self, keys: Keys, function: &str) {
+        self.state().names.insert(keys.access.clone(), (function.to_owned(), keys));
     }
 
     pub fn trouble(&self, trouble: Trouble) {
@@ -159,14 +159,19 @@ impl Proxy {
             body.collect().await.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes);
         let (key, service) = call::signed_by(&head.headers);
         let action = call::action(&service, &head.method, &head.uri, &head.headers, &body);
-        let function = self.function(&key);
+        let (function, keys) = self.function(&key);
         let mut asked: Value = serde_json::from_slice(&body).unwrap_or_default();
         let fault = self.fault(&function, &action);
-        let (left, body) = meddle(&mut head.headers, &service, &mut asked, body, fault.as_ref());
         for name in ["expect", "connection", "transfer-encoding"] {
             head.headers.remove(name);
         }
+        let (left, changed) = meddle(&service, &mut asked, fault.as_ref());
+        let is_changed = changed.is_some();
+        let body = changed.unwrap_or(body);
         head.headers.insert("content-length", body.len().into());
+        if let (Some(keys), true) = (keys, is_changed) {
+            keys.sign(&service, &mut head.headers, &body);
+        }
         head.headers.insert("x-forwarded-proto", http::HeaderValue::from_static("https"));
         let mut call = Call {
             function,
@@ -203,12 +208,12 @@ impl Proxy {
         Ok(Response::from_parts(head, Full::new(body)))
     }
 
-    fn function(&self, access_key: &str) -> String {
+    fn function(&self, access_key: &str) -> (String, Option<Keys>) {
         match self.state().names.get(access_key) {
-            Some(name) => name.clone(),
+            Some((name, keys)) => (name.clone(), Some(keys.clone())),
             // Keys of roles are temporary, and only functions have roles here.
-            None if access_key.starts_with("ASIA") => format!("unknown {access_key}"),
-            None => String::new(),
+            None if access_key.starts_with("ASIA") => (format!("unknown {access_key}"), None),
+            None => (String::new(), None),
         }
     }
 
@@ -229,33 +234,19 @@ impl Proxy {
 }
 
 /// Has the ledger's service say what it consumes, and takes out the entries that are to be left.
-/// The signature still holds: it goes by the hash of the body as it was.
-fn meddle(
-    headers: &mut http::HeaderMap,
-    service: &str,
-    asked: &mut Value,
-    body: Bytes,
-    fault: Option<&Fault>,
-) -> (Vec<Value>, Bytes) {
+fn meddle(service: &str, asked: &mut Value, fault: Option<&Fault>) -> (Vec<Value>, Option<Bytes>) {
     let mut left = Vec::new();
-    if let Some(Fault::Leave(count)) = fault {
-        let entries = asked.get_mut("Entries").and_then(Value::as_array_mut);
-        if let Some(entries) = entries {
-            left = entries.split_off(entries.len().saturating_sub(*count));
-        }
+    if let Some(Fault::Leave(count)) = fault
+        && let Some(entries) = asked.get_mut("Entries").and_then(Value::as_array_mut)
+    {
+        left = entries.split_off(entries.len().saturating_sub(*count));
     }
     let reads = service == "dynamodb" && asked.is_object();
     if reads {
         asked["ReturnConsumedCapacity"] = "TOTAL".into();
     }
-    if left.is_empty() && !reads {
-        return (left, body);
-    }
-    if !headers.contains_key("x-amz-content-sha256") {
-        let hash = hex::encode(Sha256::digest(&body));
-        headers.insert("x-amz-content-sha256", hash.parse().unwrap());
-    }
-    (left, asked.to_string().into())
+    let changed = reads || !left.is_empty();
+    (left, changed.then(|| asked.to_string().into()))
 }
 
 /// The answer of a batch, some entries of which were not taken.

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::call::Call;
 use super::sides::Sides;
+use super::sign::Keys;
 use super::{Cloud, Parameters, elements};
 
 /// A loaded machine may need long for what takes a second by itself.
-const WAIT_MAX: Duration = Duration::from_mins(4);
+const WAIT_MAX: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// What of a row is a time, in milliseconds.
 const TIMES: [&str; 9] = [
@@ -95,10 +95,8 @@ impl Stack {
             let path = format!("/2015-03-31/functions/{function}/configuration");
             let known = self.cloud.rest("lambda", "GET", &path, None).await.unwrap();
             let text = |name: &str| known[name].as_str().unwrap().to_owned();
-            // How the local cloud makes the keys of a function's role.
-            let hash = Sha256::digest(format!("{}:{}", text("FunctionArn"), text("Role")));
-            let key = format!("ASIA{}", hex::encode(hash)[..16].to_uppercase());
-            self.cloud.proxy.name(&key, &function);
+            let keys = Keys::of(&text("FunctionArn"), &text("Role"));
+            self.cloud.proxy.name(keys, &function);
         }
     }
 
@@ -163,7 +161,12 @@ impl Stack {
         let status = self.invoke("finder", json!({ "tranship": "status" })).await;
         let log = self.log("worker").await;
         let log = log.iter().rev().take(20).cloned().collect::<Vec<_>>().join("\n");
-        panic!("{}: never: {what}\n{status:#?}\nthe worker, last line first:\n{log}", self.name);
+        let cloud = self.cloud.complaints();
+        let cloud = cloud.lines().rev().take(20).collect::<Vec<_>>().join("\n");
+        panic!(
+            "{}: never: {what}\n{status:?}\nthe worker, last line first:\n{log}\nthe cloud:\n{cloud}",
+            self.name
+        );
     }
 
     /// The physical id of a resource.
