@@ -1,18 +1,25 @@
 # The two commands that matter are `make demo` and `make test`; the others are pieces of them.
-.PHONY: demo test check fmt lint bench venv
+.PHONY: demo test check fmt lint template bench venv
 
 CARGO ?= cargo
 PYTHON ?= python3
+# The services that the tests run against, the SAM command, a linter: each pins other versions of the same packages.
 VENV := .venv
+SAM_VENV := .venv-sam
+CHECKOV_VENV := .venv-checkov
 # The requirements that the environment was made from. The tests compare it with those of the tree.
 STAMP := $(VENV)/made-from
+SAM_STAMP := $(SAM_VENV)/made-from
+CHECKOV_STAMP := $(CHECKOV_VENV)/made-from
+
+CHECKOV := $(CHECKOV_VENV)/bin/checkov --config-file .checkov.yaml --framework cloudformation --skip-download --compact --quiet
 
 # Copies a varied world between two servers on loopback, and shows it.
 demo:
 	$(CARGO) run --locked --package tranship-cli --bin tranship -- demo
 
 # Everything that must pass.
-test: fmt lint $(STAMP)
+test: fmt lint template venv
 	$(CARGO) test --locked --workspace
 
 # The inner loop: types and lints of what changed.
@@ -29,15 +36,29 @@ lint:
 bench:
 	$(CARGO) run --locked --release --package tranship-bench -- $(ARGS)
 
-# The second S3 server of the tests, in a Python environment of its own; made anew when its requirements change.
-venv: $(STAMP)
+# The rules that the template keeps, the flaws that they find, and the linters of others.
+template: $(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP)
+	AWS_DEFAULT_REGION=us-east-1 $(VENV)/bin/python -m unittest discover --start-directory tests/template
+	SAM_CLI_TELEMETRY=0 $(SAM_VENV)/bin/sam validate --lint --region us-east-1 --template template.yaml
+	@mkdir -p target
+	AWS_DEFAULT_REGION=us-east-1 $(VENV)/bin/python tests/template/translated.py > target/translated.json
+	$(SAM_VENV)/bin/cfn-lint --regions us-east-1 --template target/translated.json
+	$(CHECKOV) --file template.yaml
+	$(CHECKOV) --file target/translated.json
 
-$(STAMP): tests/requirements.txt
-	@rm -rf $(VENV)
+# Python environments of the tests' own; made anew when their requirements change.
+venv: $(STAMP) $(SAM_STAMP)
+
+$(VENV)/made-from: tests/requirements.txt
+$(SAM_VENV)/made-from: tests/sam-requirements.txt
+$(CHECKOV_VENV)/made-from: tests/checkov-requirements.txt
+
+$(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP):
+	@rm -rf $(@D)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 		|| { echo "The tests need Python 3.10 or newer; name it with PYTHON=..." >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) \
-		|| { echo "Cannot make $(VENV): the tests need Python's venv module (on Debian: python3-venv)." >&2; exit 1; }
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $< \
-		|| { echo "Cannot install $< into $(VENV): the first run needs Python's package index." >&2; exit 1; }
+	@$(PYTHON) -m venv $(@D) \
+		|| { echo "Cannot make $(@D): the tests need Python's venv module (on Debian: python3-venv)." >&2; exit 1; }
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $< \
+		|| { echo "Cannot install $< into $(@D): the first run needs Python's package index." >&2; exit 1; }
 	@cp $< $@

@@ -6,3 +6,4 @@ mod large;
 mod ports;
 mod resume;
 mod simulation;
+mod visits;

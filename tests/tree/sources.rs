@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Folders that hold no sources of ours.
-const SKIPPED: [&str; 3] = ["target", ".git", ".venv"];
+const SKIPPED: [&str; 6] = ["target", ".git", ".venv", ".venv-sam", ".venv-checkov", ".aws-sam"];
 
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

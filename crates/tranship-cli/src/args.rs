@@ -1,14 +1,17 @@
 //! What can be written on the command line: text, not yet understood.
 //!
-//! Every option of `copy` can also stand in the environment and in a TOML file, so nothing here has
-//! a default or a type of its own: [`crate::settings`] reads all three in the same way.
+//! Every option of `copy` can also stand in the environment and in a TOML file, so none of them has
+//! a default or a type of its own: [`crate::settings`] reads all three in the same way. The options
+//! of the commands that ask a deployed stack stand on the command line alone.
 
 mod copy;
+mod stack;
 
 pub use copy::{
     CarryArgs, CompareArgs, CopyArgs, DeleteArgs, DestinationArgs, PaceArgs, SelectArgs,
     SourceArgs, StateArgs,
 };
+pub use stack::{RunArgs, STACK_HELP, StackArgs, StatusArgs};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -49,6 +52,21 @@ pub enum Command {
     /// Copy a world of awkward objects between two built-in stores, and check every byte
     #[command(after_help = EXIT_CODES_HELP)]
     Demo(DemoArgs),
+    /// Show what a deployed stack does: its run, accounts, queues and failures
+    #[command(after_help = STACK_HELP)]
+    Status(StatusArgs),
+    /// Have a deployed stack begin a run
+    #[command(after_help = STACK_HELP)]
+    Run(RunArgs),
+    /// Have a deployed stack try again: its dead letters, and in a run the objects that failed
+    #[command(after_help = STACK_HELP)]
+    Retry(StackArgs),
+    /// Have a deployed stack stop: nothing is lost, and messages wait
+    #[command(after_help = STACK_HELP)]
+    Pause(StackArgs),
+    /// Have a deployed stack go on, after a pause or after it stopped itself
+    #[command(after_help = STACK_HELP)]
+    Resume(StackArgs),
     /// Print a completion script
     Completions {
         /// The shell that will read it

@@ -6,6 +6,7 @@
 mod events;
 mod format;
 mod meter;
+mod stack;
 mod summary;
 
 pub use format::{count_text, duration_text, size_text};

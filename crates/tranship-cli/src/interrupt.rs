@@ -56,6 +56,11 @@ impl StopSwitch {
     }
 }
 
+/// Returns at the first signal: for what may be left as it is.
+pub async fn first_signal() {
+    Signals::listen().next().await;
+}
+
 #[cfg(unix)]
 #[derive(Debug)]
 struct Signals(Vec<tokio::signal::unix::Signal>);

@@ -2,7 +2,8 @@
 //!
 //! [`args`] is what can be written on the command line; [`settings`] merges it with the environment
 //! and the configuration file into plain data and refuses what cannot be right; [`embedded`] and
-//! [`demo`] do the work; [`display`] is everything that a person or a log sees of it.
+//! [`demo`] do the work; [`stack`] asks a deployed stack to do it; [`display`] is everything that a
+//! person or a log sees of it.
 
 pub mod args;
 pub mod demo;
@@ -17,6 +18,7 @@ pub mod keys_file;
 pub mod ledger_path;
 pub mod resume;
 pub mod settings;
+pub mod stack;
 pub mod usage;
 
 use std::collections::BTreeMap;
@@ -31,6 +33,7 @@ use crate::display::{Display, Reporter};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Stop;
 use crate::settings::{CopySettings, Verbosity};
+use crate::stack::{Address, Order};
 use crate::usage::UsageError;
 
 /// Runs the command. `args` begins with the name of the program.
@@ -43,6 +46,11 @@ pub async fn run(args: Vec<OsString>, env: BTreeMap<String, String>) -> Exit {
     match cli.command {
         Command::Copy(args) => Box::pin(copy(&args, &env, resume)).await,
         Command::Demo(args) => Box::pin(demo(args, resume)).await,
+        Command::Status(args) => Box::pin(of_stack(Order::Status(args))).await,
+        Command::Run(args) => Box::pin(of_stack(Order::Run(args))).await,
+        Command::Retry(args) => Box::pin(of_stack(Order::Retry(args))).await,
+        Command::Pause(args) => Box::pin(of_stack(Order::Pause(args))).await,
+        Command::Resume(args) => Box::pin(of_stack(Order::Resume(args))).await,
         Command::Completions { shell } => completions(shell),
     }
 }
@@ -80,6 +88,31 @@ async fn demo(args: DemoArgs, resume: String) -> Exit {
         () = switch.on_signals(&reporter) => Ok(Exit::Interrupted),
     };
     finish(&reporter, result)
+}
+
+async fn of_stack(order: Order) -> Exit {
+    let address = match Address::of(order.args()) {
+        Ok(address) => address,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Usage;
+        }
+    };
+    let verbosity = if order.args().json { Verbosity::Json } else { Verbosity::Normal };
+    let display = Display::choose(verbosity, io::stderr().is_terminal());
+    let reporter = Reporter::new(display, address.command("status"));
+    let result = tokio::select! {
+        result = stack::obey(order, address.clone(), &reporter) => result,
+        () = interrupt::first_signal() => {
+            reporter.stack_left(&address);
+            Ok(Exit::Interrupted)
+        }
+    };
+    reporter.close();
+    result.unwrap_or_else(|failure| {
+        reporter.command_failed(&failure);
+        failure.exit
+    })
 }
 
 fn finish(reporter: &Reporter, result: Result<Exit, Failure>) -> Exit {

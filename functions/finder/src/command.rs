@@ -170,7 +170,7 @@ pub(crate) struct Switched {
 
 pub(crate) async fn pause(surroundings: &Surroundings) -> Result<Switched, Failure> {
     let Surroundings { stage, mappings, .. } = surroundings;
-    let reason = "a person paused it; `tranship resume` goes on";
+    let reason = "a person paused it";
     let breaker = tranship_stack::breaker::stop(stage, mappings, State::Paused, reason).await?;
     Ok(Switched { breaker: BreakerNow::of(breaker) })
 }

@@ -91,17 +91,24 @@ pub(super) fn run_ended(summary: &Summary, resume: &str) -> Value {
 
 /// An event as it is written: every character beyond ASCII, and DEL, as JSON's `\uXXXX`.
 pub(super) fn line(event: &Value) -> String {
-    let text = event.to_string();
-    let mut out = String::with_capacity(text.len());
-    // Beyond ASCII there are only characters of strings, where the escape means the same.
-    for c in text.chars() {
-        if matches!(c, ' '..='~') {
-            out.push(c);
-            continue;
-        }
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            // Writing to a string cannot fail.
-            write!(out, "\\u{unit:04x}").unwrap_or_default();
+    ascii(&event.to_string())
+}
+
+/// Valid JSON, in one line of ASCII that means the same.
+pub(super) fn ascii(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.trim().chars() {
+        match c {
+            ' '..='~' => out.push(c),
+            // Strings hold no such character as it is: it stands between them.
+            '\0'..='\u{1f}' => out.push(' '),
+            // Beyond ASCII there are only characters of strings, where the escape means the same.
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a string cannot fail.
+                    write!(out, "\\u{unit:04x}").unwrap_or_default();
+                }
+            }
         }
     }
     out
@@ -126,5 +133,10 @@ mod tests {
         let line = line(&event);
         assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line}");
         assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), event);
+    }
+
+    #[test]
+    fn foreign_json_becomes_one_line() {
+        assert_eq!(ascii("{\r\n\t\"a\": \"é\u{9b}\"\n}\n"), "{   \"a\": \"\\u00e9\\u009b\" }");
     }
 }

@@ -7,10 +7,12 @@
 )]
 
 mod copying;
+mod lambda;
 mod ledgers;
 mod mistakes;
 mod resume;
 mod signals;
+mod stack;
 mod stores;
 mod support;
 mod usage;

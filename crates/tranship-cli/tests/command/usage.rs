@@ -11,6 +11,11 @@ async fn help_version_and_completions_succeed() {
         (&["copy", "--help"], "AWS_ENDPOINT_URL"),
         (&["copy", "-h"], "--sse-kms-key-id"),
         (&["demo", "--help"], "--small"),
+        (&["status", "--help"], "--watch"),
+        (&["run", "--help"], "lambda:InvokeFunction"),
+        (&["retry", "-h"], "Exit codes:"),
+        (&["pause", "--help"], "--profile"),
+        (&["resume", "--help"], "--region"),
         (&["--version"], env!("CARGO_PKG_VERSION")),
         (&["completions", "bash"], "_tranship"),
         (&["completions", "zsh"], "#compdef tranship"),
@@ -55,13 +60,15 @@ fn help(world: &World, args: &[&str]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_name_only_options_that_exist() {
     let world = World::new().await;
-    let known = help(&world, &["copy", "--help"]) + &help(&world, &["demo", "--help"]);
+    let commands = ["copy", "demo", "status", "run", "retry", "pause", "resume"];
+    let known: String = commands.iter().map(|command| help(&world, &[command, "--help"])).collect();
     let end = |c: char| !(c.is_ascii_lowercase() || c == '-');
     let known: Vec<_> = known.split(end).filter(|word| word.starts_with("--")).collect();
     let mut seen = 0;
     for name in ["README.md", "docs/SEMANTICS.md", "CHANGELOG.md"] {
         let text = document(name);
-        for line in text.lines().filter(|line| !line.contains("cargo ")) {
+        let of_others = |line: &&str| line.contains("cargo ") || line.starts_with("sam ");
+        for line in text.lines().filter(|line| !of_others(line)) {
             for option in line.split(end).filter(|word| word.starts_with("--") && word.len() > 3) {
                 let is_rule = option.bytes().all(|byte| byte == b'-');
                 seen += 1;

@@ -1,0 +1,283 @@
+//! The commands that ask a deployed stack, against a server that answers as Lambda does.
+
+use serde_json::{Value, json};
+
+use crate::lambda::{Lambda, Reply};
+use crate::support::{Done, World, end, run, send, until};
+
+const PATH: &str = "/2015-03-31/functions/photos-finder/invocations";
+const STATUS: &str = r#"{"tranship":"status"}"#;
+const RUN: &str = r#"{"tranship":"run"}"#;
+
+fn report(id: u64, state: &str, failed: u64) -> Value {
+    let is_open = matches!(state, "copying" | "deleting");
+    json!({
+        "kind": "run", "id": id, "state": state, "started_ms": 1_795_694_400_000_u64,
+        "ended_ms": (!is_open).then_some(1_795_694_401_000_u64),
+        "listed": { "objects": 10, "bytes": 1_000 },
+        "outcomes": {
+            "copied": { "objects": 10 - failed, "bytes": 1_000 - failed },
+            "failed": { "objects": failed, "bytes": failed },
+        },
+        "unsettled": { "objects": 0, "bytes": 0 }, "balanced": !is_open, "losses": {},
+    })
+}
+
+fn status(run: &Value, breaker: &Value) -> Value {
+    json!({
+        "stack": "photos", "version": "0.1.0", "new-field": [1],
+        "transfer": { "id": "0f3a", "source": "s3://here/", "destination": "s3://there/" },
+        "breaker": breaker, "run": run,
+        "queues": [
+            { "name": "scan", "waiting": 0, "in_flight": 0 },
+            { "name": "scan-dead-letter", "waiting": 2, "in_flight": 0 },
+        ],
+        "failures": [{ "key": "k\u{1b}[31mé", "size": 1, "reason": "denied" }],
+        "failures_more": true,
+    })
+}
+
+fn begun(id: u64) -> Reply {
+    Reply::of(&json!({ "begun": true, "why": null, "run": report(id, "copying", 0) }))
+}
+
+fn halted(state: &str) -> Value {
+    json!({ "state": state, "reason": "the key is denied", "since_ms": 1_795_694_400_000_u64 })
+}
+
+async fn ask(script: impl IntoIterator<Item = Reply>, args: &[&str]) -> (Done, Lambda) {
+    let (world, lambda) = (World::new().await, Lambda::start(script).await);
+    let mut all = args.to_vec();
+    all.extend(["--stack", "photos"]);
+    let done = run(lambda.command(&world, &all));
+    assert!(world.files().is_empty());
+    assert!(lambda.paths().iter().all(|path| path == PATH), "{:?}", lambda.paths());
+    (done, lambda)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_is_shown_and_succeeds_though_objects_failed() {
+    let answer = status(&report(7, "complete", 1), &json!(null));
+    let (done, lambda) = ask([Reply::of(&answer)], &["status"]).await;
+    done.expect(
+        0,
+        &[
+            "stack photos (version 0.1.0): idle",
+            "s3://here/ → s3://there/",
+            "run 7: complete",
+            "1 object failed; every listed object is accounted for",
+            "tranship retry --stack photos",
+            "k\\u{1b}[31mé (1 B): denied",
+            "  and more",
+        ],
+    );
+    assert_eq!(done.err, "");
+    assert_eq!(lambda.questions(), [STATUS]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_is_the_answer_as_it_came() {
+    let answer = status(&json!(null), &halted("open"));
+    let pretty = serde_json::to_string_pretty(&answer).unwrap();
+    let (done, _) = ask([Reply::text(&pretty)], &["status", "--json"]).await;
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_eq!(done.events(), [answer]);
+    assert_eq!(done.err, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watching_goes_on_until_it_is_interrupted() {
+    let world = World::new().await;
+    let lambda = Lambda::start([Reply::of(&status(&json!(null), &json!(null)))]).await;
+    let args = ["status", "--stack", "photos", "--watch", "--every", "1"];
+    let child = lambda.command(&world, &args).spawn().unwrap();
+    until("it asked three times", || lambda.questions().len() > 2).await;
+    send("INT", &child);
+    let done = end(child);
+    done.expect(130, &["goes on in the stack", "tranship status --stack photos"]);
+    assert!(done.out.matches("stack photos").count() > 1, "{done}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_begun_and_not_waited_for() {
+    let (done, lambda) = ask([begun(7)], &["run"]).await;
+    done.expect(0, &["run 7 is begun", "tranship status --stack photos"]);
+    assert_eq!(lambda.questions(), [RUN]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_waited_for_exits_as_a_copy_does() {
+    let goes_on = || Reply::of(&status(&report(7, "copying", 0), &json!(null)));
+    let passing = || Reply::failed("Tranship.Unavailable", "throttled");
+    let cases = [
+        (status(&report(7, "complete", 0), &json!(null)), 0, "every listed object"),
+        (status(&report(7, "complete", 1), &json!(null)), 3, "1 object failed"),
+        (status(&report(7, "incomplete", 0), &json!(null)), 3, "run 7: incomplete"),
+        (status(&report(7, "failed", 0), &halted("open")), 3, "run 7: failed"),
+        (status(&report(7, "copying", 0), &halted("open")), 4, "halted: the key is denied"),
+        (status(&report(7, "copying", 0), &halted("paused")), 4, "tranship resume --stack photos"),
+        (status(&report(8, "copying", 0), &json!(null)), 1, "run 8 has begun since"),
+        (status(&json!(null), &json!(null)), 1, "does not know run 7"),
+    ];
+    for (last, code, word) in cases {
+        let script = [begun(7), goes_on(), passing(), Reply::of(&last)];
+        let (done, lambda) = ask(script, &["run", "--wait", "--every", "1"]).await;
+        done.expect(code, &["run 7 is begun", "run 7: copying, 10 of 10", "throttled", word]);
+        assert_eq!(lambda.questions(), [RUN, STATUS, STATUS, STATUS]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_not_begun_says_why() {
+    let not = |run: Value| Reply::of(&json!({ "begun": false, "why": "not now", "run": run }));
+    let open = || not(report(7, "copying", 0));
+    let idle = Reply::of(&status(&report(7, "copying", 0), &json!(null)));
+    let (done, _) = ask([open(), idle], &["run"]).await;
+    done.expect(1, &["no run was begun: not now", "tranship status --stack photos"]);
+
+    let ended = Reply::of(&status(&report(7, "complete", 0), &json!(null)));
+    let (done, lambda) = ask([open(), ended], &["run", "--wait"]).await;
+    done.expect(0, &["not now; the open one is followed", "run 7: complete"]);
+    assert_eq!(lambda.questions(), [RUN, STATUS]);
+
+    for options in [&["run"][..], &["run", "--wait"]] {
+        let paused = Reply::of(&status(&report(7, "complete", 0), &halted("paused")));
+        let (done, _) = ask([not(report(7, "complete", 0)), paused], options).await;
+        done.expect(4, &["no run was begun: not now", "tranship resume --stack photos"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_goes_on_while_something_is_left() {
+    let put_back = |scan, transfer, left| {
+        let redriven = json!({ "scan": scan, "transfer": transfer, "event": 0 });
+        Reply::of(&json!({ "redriven": redriven, "left": left }))
+    };
+    let script = [put_back(1, 1_000, true), put_back(0, 500, true), put_back(2, 0, false)];
+    let (done, lambda) = ask(script, &["retry"]).await;
+    done.expect(
+        0,
+        &["put back", "transfer                  1,500", "scan                          3"],
+    );
+    assert_eq!(lambda.questions(), [r#"{"tranship":"retry"}"#; 3]);
+
+    let (done, _) = ask([put_back(0, 0, false)], &["retry"]).await;
+    done.expect(0, &["no dead letters"]);
+
+    let (done, lambda) = ask([put_back(0, 0, true)], &["retry"]).await;
+    done.expect(1, &["puts none back", "/aws/lambda/photos-finder"]);
+    assert_eq!(lambda.questions().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_is_paused_and_goes_on() {
+    let (done, lambda) =
+        ask([Reply::of(&json!({ "breaker": halted("paused") }))], &["pause"]).await;
+    done.expect(0, &["paused since 2026-", "tranship resume --stack photos"]);
+    assert_eq!(lambda.questions(), [r#"{"tranship":"pause"}"#]);
+    let (done, lambda) = ask([Reply::of(&json!({ "breaker": null }))], &["resume"]).await;
+    done.expect(0, &["the stack goes on"]);
+    assert_eq!(lambda.questions(), [r#"{"tranship":"resume"}"#]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_wrong_is_explained() {
+    let arn = "arn:aws:lambda:eu-west-1:123456789012:function:photos-finder";
+    let denied =
+        format!("User: me is not authorized to perform: lambda:InvokeFunction on resource: {arn}");
+    let cases = [
+        (
+            Reply::refused(404, "ResourceNotFoundException", "Function not found"),
+            1,
+            &["no function photos-finder in eu-west-1", "check --stack", "--region"][..],
+        ),
+        (
+            Reply::refused(403, "AccessDeniedException", &denied),
+            1,
+            &[
+                "is denied",
+                "allow the caller lambda:InvokeFunction on arn:aws:lambda:eu-west-1:123456789012:function:photos-finder",
+            ],
+        ),
+        (
+            Reply::refused(403, "ExpiredTokenException", "The token is expired"),
+            1,
+            &["the credentials were refused", "renew them"],
+        ),
+        (
+            Reply::failed("Tranship.BadSettings", "TRANSHIP_TABLE is missing"),
+            1,
+            &["could not do status", "Tranship.BadSettings: TRANSHIP_TABLE is missing", "deploy"],
+        ),
+        (
+            Reply::failed("Tranship.Halted", "no\u{1b}"),
+            4,
+            &["Halted: no\\u{1b}", "tranship resume"],
+        ),
+        (
+            Reply::failed("Runtime.ExitError", "signal: killed"),
+            1,
+            &["Runtime.ExitError: signal: killed", "its log, /aws/lambda/photos-finder"],
+        ),
+        (
+            Reply::text(r#"{"version":"7.0.0"}"#),
+            1,
+            &["cannot be read", env!("CARGO_PKG_VERSION"), "the stack of version 7.0.0"],
+        ),
+        (Reply::text("<html>"), 1, &["cannot be read", "unknown version"]),
+    ];
+    for (reply, code, words) in cases {
+        let (done, lambda) = ask([reply.clone()], &["status"]).await;
+        done.expect(code, words);
+        assert_eq!((done.out.as_str(), lambda.questions().len()), ("", 1), "{done}");
+        let (in_json, _) = ask([reply], &["status", "--json"]).await;
+        let event = in_json.last_event();
+        assert_eq!(
+            (&event["event"], &event["exit_code"]),
+            (&json!("command-failed"), &json!(code))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_options_and_missing_facts_are_explained() {
+    let world = World::new().await;
+    let lambda = Lambda::start([Reply::text("{}")]).await;
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["status"], &["required", "--stack <NAME>"]),
+        (&["status", "--stack", "a/b"], &["not the name of a stack: \"a/b\"", "--stack"]),
+        (&["pause", "--stack", "\u{1b}[31m"], &["\\u{1b}[31m", "letters, digits"]),
+        (&["run", "--stack", "a", "--region", "a.b"], &["not a region: \"a.b\"", "--region"]),
+        (&["run", "--stack", "a", "--profile", ""], &["the profile is empty", "--profile"]),
+        (&["run", "--stack", "a", "--every", "1"], &["--wait"]),
+        (&["status", "--stack", "a", "--watch", "--every", "0"], &["1..=3600"]),
+        (&["retry", "--stack", "a", "--watch"], &["unexpected argument '--watch'"]),
+    ];
+    for (args, words) in cases {
+        world.refuses(lambda.command(&world, args), 2, words);
+    }
+    world.refuses(world.bare(&["status", "--stack", "a"]), 2, &["region of the stack", "--region"]);
+    assert!(lambda.questions().is_empty());
+
+    let mut nobody = lambda.command(&world, &["status", "--stack", "a"]);
+    nobody.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    world.refuses(nobody, 1, &["no credentials", "--profile"]);
+    let unknown = lambda.command(&world, &["status", "--stack", "a", "--profile", "none"]);
+    world.refuses(unknown, 1, &["no credentials", "--profile"]);
+    assert!(lambda.questions().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn region_and_profile_are_those_that_are_named() {
+    let world = World::new().await;
+    let lambda = Lambda::start([Reply::of(&json!({ "breaker": null }))]).await;
+    world.write(
+        "config",
+        "[profile mine]\naws_access_key_id = AKIDMINE\naws_secret_access_key = x\n",
+    );
+    let args = ["resume", "--stack", "a", "--region", "eu-west-1", "--profile", "mine"];
+    let mut command = lambda.command(&world, &args);
+    command.env("AWS_CONFIG_FILE", world.path("config")).env("AWS_REGION", "us-east-1");
+    run(command).expect(0, &["the stack goes on"]);
+    assert_eq!(lambda.signers(), ["AKIDMINE"]);
+}

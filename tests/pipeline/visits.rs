@@ -1,0 +1,393 @@
+//! The stages where no host stays: each message is one visit that may be cut short, and a sweep looks
+//! in from time to time. Memory lies behind every port, and time is simulated.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_lock::Semaphore;
+use async_trait::async_trait;
+use tranship_adapters::clock::SimulatedClock;
+use tranship_adapters::ledgers::memory::MemoryLedger;
+use tranship_adapters::queues::memory::MemoryQueue;
+use tranship_adapters::stores::memory::MemoryStore;
+use tranship_core::body::full;
+use tranship_core::breaker::{self, State};
+use tranship_core::error::LedgerError;
+use tranship_core::finder::events::{self, Change, ChangeKind};
+use tranship_core::finder::{self, Begun, KeyLines, ScanEnd, Watched};
+use tranship_core::location::{Location, Transfer};
+use tranship_core::message::{Message, Work};
+use tranship_core::object::{Millis, ObjectKey};
+use tranship_core::outcome::Outcome;
+use tranship_core::policy::{Limits, Policy};
+use tranship_core::ports::{Clock as _, Completer, Ledger as _, Queue, Received, TaskQueue as _};
+use tranship_core::progress::Progress;
+use tranship_core::rows::{HeaderId, Run, RunState, Scan, ScanRange};
+use tranship_core::stage::Stage;
+use tranship_core::store::{ObjectStore as _, Put, Write};
+use tranship_core::worker::{self, Done};
+use tranship_core::{completer, sweep};
+
+const MINUTE_MS: u64 = 60_000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+const DEADLINE_MS: u64 = 24 * HOUR_MS;
+/// The beginning of an hour.
+const BEGAN: Millis = Millis(500_000 * HOUR_MS);
+
+/// Completions that were asked for.
+#[derive(Default)]
+struct Asked(Mutex<Vec<(HeaderId, u64)>>);
+
+#[async_trait]
+impl Completer for Asked {
+    async fn start(&self, header: &HeaderId, epoch: u64, _: u32) -> Result<(), LedgerError> {
+        self.0.lock().unwrap().push((header.clone(), epoch));
+        Ok(())
+    }
+}
+
+/// A list of prefixes, by line.
+#[derive(Debug)]
+struct Lines(Vec<String>);
+
+#[async_trait]
+impl KeyLines for Lines {
+    async fn read(&self, from: u64, limit: usize) -> Result<(Vec<ObjectKey>, u64), String> {
+        let from = usize::try_from(from).unwrap();
+        let lines = self.0.iter().skip(from).take(limit);
+        let lines: Vec<_> = lines.map(|line| ObjectKey::new(line.clone())).collect();
+        let next = u64::try_from(from + lines.len()).unwrap();
+        Ok((lines, next))
+    }
+}
+
+struct Visits {
+    stage: Stage,
+    clock: Arc<SimulatedClock>,
+    source: Arc<MemoryStore>,
+    destination: Arc<MemoryStore>,
+    asked: Arc<Asked>,
+    lines: Option<Arc<dyn KeyLines>>,
+    /// The most hops that a message had.
+    hops: u32,
+}
+
+impl Visits {
+    fn new(policy: Policy) -> Self {
+        let clock = Arc::new(SimulatedClock::automatic(BEGAN, 1));
+        let source = Arc::new(MemoryStore::new("source", clock.clone()).with_pages_of(10));
+        let destination =
+            Arc::new(MemoryStore::new("destination", clock.clone()).with_pages_of(10));
+        let at = |bucket| Location::new(Some("https://memory"), bucket, "");
+        let transfer = Transfer { source: at("source"), destination: at("destination") };
+        let asked = Arc::<Asked>::default();
+        let stage = Stage {
+            transfer_id: transfer.id(),
+            transfer,
+            streams: Semaphore::new(8),
+            policy: Policy { retry_parked: false, ..policy },
+            source: source.clone(),
+            destination: destination.clone(),
+            ledger: Arc::new(MemoryLedger::new()),
+            queue: Arc::new(MemoryQueue::new(clock.clone()).with_visibility(18 * MINUTE_MS)),
+            completer: asked.clone(),
+            clock: clock.clone(),
+            progress: Arc::new(Progress::default()),
+            stopping: Arc::default(),
+            destination_is_opaque: AtomicBool::new(false),
+            denials: AtomicU32::new(0),
+        };
+        Self { stage, clock, source, destination, asked, lines: None, hops: 0 }
+    }
+
+    fn limits() -> Limits {
+        Limits { window_keys: 20, hops_max: 8, scans_max: 4, ..Limits::default() }
+    }
+
+    async fn put(&self, key: &str, bytes: &str) {
+        let (key, bytes) = (ObjectKey::new(key), bytes.as_bytes().to_vec());
+        let size = u64::try_from(bytes.len()).unwrap();
+        let (write, condition, checksum, md5) = (Write::default(), None, None, None);
+        let put = Put { key: &key, size, write, condition, checksum, md5 };
+        self.source.put(put, full(bytes.into())).await.unwrap();
+    }
+
+    async fn put_many(&self, count: u32) {
+        for n in 0..count {
+            self.put(&format!("key/{n:05}"), &format!("{n}")).await;
+        }
+    }
+
+    async fn begin(&self) -> Begun {
+        let range = match self.lines {
+            None => ScanRange::whole(),
+            Some(_) => ScanRange::Prefixes { next: 0, until: None },
+        };
+        finder::begin(&self.stage, "settings", range, false).await.unwrap()
+    }
+
+    async fn receive(&self, queue: Queue) -> Option<Received> {
+        self.stage.queue.receive(queue, 1).await.unwrap().into_iter().next()
+    }
+
+    /// One visit of the finder to a message of the scan queue; `cut`: its time ends after a window.
+    async fn visit_scan(&mut self, cut: bool) -> bool {
+        let Some(received) = self.receive(Queue::Scan).await else { return false };
+        let Work::Scan(task) = Message::decode(&received.body).unwrap().work else { panic!() };
+        self.hops = self.hops.max(task.hops);
+        let stopping = self.stage.stopping.clone();
+        let run = finder::run_scan(&self.stage, &task, self.lines.as_ref());
+        let stop = async {
+            if cut {
+                // A few turns of the runtime: in the middle of a window.
+                for _ in 0..40 {
+                    tokio::task::yield_now().await;
+                }
+                stopping.store(true, Ordering::Relaxed);
+            }
+            std::future::pending::<()>().await;
+        };
+        let ended = tokio::select! { biased; () = stop => None, ended = run => Some(ended) };
+        self.stage.stopping.store(false, Ordering::Relaxed);
+        if let Some(Ok(ScanEnd::Left)) = ended {
+            finder::pass_on(&self.stage, &task).await.unwrap();
+        }
+        self.stage.queue.delete(Queue::Scan, &received.receipt).await.unwrap();
+        true
+    }
+
+    /// One visit of the worker, and of the completer to what it asked for.
+    async fn visit_task(&self) -> bool {
+        let Some(received) = self.receive(Queue::Transfer).await else { return false };
+        match worker::run(&self.stage, &received).await {
+            Done::Settled => {
+                self.stage.queue.delete(Queue::Transfer, &received.receipt).await.unwrap();
+            }
+            Done::Again { after_ms, .. } => {
+                let queue = &self.stage.queue;
+                queue.delay(Queue::Transfer, &received.receipt, after_ms).await.unwrap();
+            }
+            done => panic!("{done:?}"),
+        }
+        let asked = std::mem::take(&mut *self.asked.0.lock().unwrap());
+        for (header, epoch) in asked {
+            completer::complete(&self.stage, &header, epoch).await.unwrap();
+        }
+        true
+    }
+
+    async fn sweep(&self) -> Watched {
+        let waiting = self.stage.queue.depth(Queue::Transfer).await.unwrap();
+        sweep::sweep(&self.stage, waiting == 0).await.unwrap();
+        finder::watch(&self.stage, DEADLINE_MS).await.unwrap()
+    }
+
+    /// Visits and sweeps until the run has ended.
+    async fn run_to_end(&mut self, cut: bool) -> Run {
+        for _ in 0..2_000 {
+            while self.visit_scan(cut).await {}
+            while self.visit_task().await {}
+            if let Watched::Ended(run) = self.sweep().await {
+                return run;
+            }
+            self.clock.advance(MINUTE_MS);
+        }
+        panic!("the run does not end");
+    }
+
+    fn expect_equal(&self) {
+        assert_eq!(self.source.keys(), self.destination.keys());
+        for key in self.source.keys() {
+            let (here, there) = (self.source.object(&key), self.destination.object(&key));
+            assert!(there.unwrap().has_bytes_of(&here.unwrap()), "{key}");
+        }
+    }
+
+    async fn scans(&self, run: &Run) -> usize {
+        let prefix = Scan::prefix(run.generation);
+        self.stage.ledger.page(&prefix, None, usize::MAX).await.unwrap().len()
+    }
+}
+
+fn objects(run: &Run, outcome: Outcome) -> u64 {
+    run.totals.as_ref().unwrap().account.get(outcome).objects
+}
+
+#[tokio::test]
+async fn a_listing_longer_than_a_visit_goes_on_in_the_next() {
+    for cut in [false, true] {
+        let mut visits = Visits::new(Policy { limits: Visits::limits(), ..Policy::default() });
+        visits.put_many(500).await;
+        visits.begin().await;
+        let run = visits.run_to_end(cut).await;
+        assert_eq!(run.state, RunState::Complete, "{run:?}");
+        assert_eq!(objects(&run, Outcome::Copied), 500, "{run:?}");
+        visits.expect_equal();
+        assert!(visits.hops <= 8, "a chain of {} messages", visits.hops);
+        assert!(visits.scans(&run).await > 1, "it split itself");
+    }
+}
+
+#[tokio::test]
+async fn a_second_schedule_finds_the_open_run() {
+    let mut visits = Visits::new(Policy::default());
+    visits.put_many(5).await;
+    let first = visits.begin().await;
+    let second = visits.begin().await;
+    assert!(matches!(first, Begun::Fresh(_)) && matches!(second, Begun::Resumed(_)));
+    assert_eq!(first.run().generation, second.run().generation);
+    visits.run_to_end(false).await;
+    assert!(matches!(visits.begin().await, Begun::Fresh(_)));
+}
+
+#[tokio::test]
+async fn a_lost_scan_message_is_sent_again() {
+    let mut visits = Visits::new(Policy::default());
+    visits.put_many(5).await;
+    visits.begin().await;
+    let lost = visits.receive(Queue::Scan).await.unwrap();
+    visits.stage.queue.delete(Queue::Scan, &lost.receipt).await.unwrap();
+    let run = visits.run_to_end(false).await;
+    assert_eq!((run.state, objects(&run, Outcome::Copied)), (RunState::Complete, 5));
+}
+
+#[tokio::test]
+async fn a_run_that_lost_its_tasks_ends_incomplete_and_the_next_repairs_it() {
+    let mut visits = Visits::new(Policy::default());
+    visits.put_many(5).await;
+    visits.begin().await;
+    visits.visit_scan(false).await;
+    let lost = visits.receive(Queue::Transfer).await.unwrap();
+    visits.stage.queue.delete(Queue::Transfer, &lost.receipt).await.unwrap();
+    let began = visits.clock.now();
+    let run = visits.run_to_end(false).await;
+    assert_eq!(run.verdict(), "incomplete");
+    assert_eq!(run.totals.unwrap().unsettled.objects, 5);
+    assert!(visits.clock.now().0 - began.0 < 2 * HOUR_MS, "long before its deadline");
+    visits.begin().await;
+    assert_eq!(visits.run_to_end(false).await.verdict(), "complete");
+    visits.expect_equal();
+}
+
+#[tokio::test]
+async fn a_run_ends_at_its_deadline_whatever_waits() {
+    let mut visits = Visits::new(Policy::default());
+    visits.put_many(5).await;
+    visits.begin().await;
+    visits.visit_scan(false).await;
+    visits.clock.advance(DEADLINE_MS - MINUTE_MS);
+    assert!(matches!(visits.sweep().await, Watched::Running(_)));
+    visits.clock.advance(2 * MINUTE_MS);
+    let Watched::Ended(run) = visits.sweep().await else { panic!("it goes on") };
+    assert_eq!(run.verdict(), "incomplete");
+    assert!(matches!(visits.sweep().await, Watched::Idle));
+}
+
+#[tokio::test]
+async fn a_lost_ledger_never_numbers_a_run_as_one_whose_messages_live() {
+    let mut visits = Visits::new(Policy::default());
+    visits.put_many(5).await;
+    let first = visits.begin().await.run().generation;
+    visits.visit_scan(false).await;
+    visits.stage.ledger = Arc::new(MemoryLedger::new());
+    visits.clock.advance(1_000);
+    visits.put_many(9).await;
+    let second = visits.begin().await.run().generation;
+    assert_ne!(first, second);
+    let run = visits.run_to_end(false).await;
+    assert_eq!((run.state, run.totals.unwrap().listed.objects), (RunState::Complete, 9));
+    visits.expect_equal();
+}
+
+#[tokio::test]
+async fn a_list_of_prefixes_is_listed_and_nothing_else() {
+    let mut visits = Visits::new(Policy { limits: Visits::limits(), ..Policy::default() });
+    for key in ["a/1", "a/2", "b/1", "b+/ x", "c/1"] {
+        visits.put(key, key).await;
+    }
+    for n in 0..130 {
+        visits.put(&format!("large/{n:03}"), "x").await;
+    }
+    let names = ["a/", "none/", "large/", "b+/"];
+    visits.lines = Some(Arc::new(Lines(names.map(str::to_owned).to_vec())));
+    visits.begin().await;
+    let run = visits.run_to_end(false).await;
+    assert_eq!((run.verdict(), objects(&run, Outcome::Copied)), ("complete", 133));
+    let there: Vec<_> = visits.destination.keys().iter().map(ToString::to_string).collect();
+    assert!(!there.contains(&"b/1".to_owned()) && !there.contains(&"c/1".to_owned()));
+    assert!(there.contains(&"b+/ x".to_owned()), "{there:?}");
+    visits.begin().await;
+    let again = visits.run_to_end(true).await;
+    assert_eq!((again.verdict(), objects(&again, Outcome::Equal)), ("complete", 133));
+}
+
+#[tokio::test]
+async fn a_list_of_many_prefixes_is_handed_out_in_groups() {
+    let mut visits = Visits::new(Policy { limits: Visits::limits(), ..Policy::default() });
+    visits.put("p/02500/x", "x").await;
+    visits.put("p/00001/x", "y").await;
+    let names = (0..2_600).map(|n| format!("p/{n:05}/")).collect();
+    visits.lines = Some(Arc::new(Lines(names)));
+    visits.begin().await;
+    let run = visits.run_to_end(true).await;
+    assert_eq!((run.verdict(), objects(&run, Outcome::Copied)), ("complete", 2));
+    assert_eq!(visits.scans(&run).await, 4, "one that hands out, and three groups");
+}
+
+#[tokio::test]
+async fn an_hour_of_events_has_an_account_of_its_own() {
+    let visits = Visits::new(Policy::default());
+    visits.put("a", "1").await;
+    visits.put("b", "22").await;
+    let written = |key: &str, size| Change {
+        key: ObjectKey::new(key),
+        kind: ChangeKind::Written(Some(size)),
+    };
+    let gone = Change { key: ObjectKey::new("gone"), kind: ChangeKind::Deleted };
+    let taken = events::take(&visits.stage, &[written("a", 1), written("b", 2), gone]).await;
+    assert_eq!(taken.unwrap().sent, 3);
+    assert_eq!(events::next_hour(&visits.stage).await.unwrap(), None, "it is not over");
+    visits.clock.advance(HOUR_MS);
+    assert_eq!(events::next_hour(&visits.stage).await.unwrap(), None, "it is not settled");
+    while visits.visit_task().await {}
+    visits.clock.advance(11 * MINUTE_MS);
+    let hour = events::next_hour(&visits.stage).await.unwrap().unwrap();
+    assert_eq!((hour.verdict(), hour.started), ("complete", BEGAN));
+    let outcomes: BTreeMap<_, _> = hour
+        .totals
+        .account
+        .iter()
+        .filter(|(_, count)| count.objects > 0)
+        .map(|(outcome, count)| (outcome.name(), count.objects))
+        .collect();
+    assert_eq!(outcomes.get("copied"), Some(&2), "{outcomes:?}");
+    events::told(&visits.stage, hour.generation).await.unwrap();
+    assert_eq!(events::next_hour(&visits.stage).await.unwrap(), None, "it was told");
+    visits.expect_equal();
+}
+
+#[tokio::test]
+async fn an_hour_whose_tasks_were_lost_ends_incomplete() {
+    let visits = Visits::new(Policy::default());
+    let change = Change { key: ObjectKey::new("a"), kind: ChangeKind::Written(None) };
+    events::take(&visits.stage, &[change]).await.unwrap();
+    visits.clock.advance(14 * HOUR_MS);
+    let hour = events::next_hour(&visits.stage).await.unwrap().unwrap();
+    assert_eq!((hour.verdict(), hour.totals.unsettled.objects), ("incomplete", 1));
+}
+
+#[tokio::test]
+async fn an_error_opens_the_breaker_and_only_a_person_ends_a_pause() {
+    let visits = Visits::new(Policy::default());
+    let (ledger, clock) = (&*visits.stage.ledger, &*visits.stage.clock);
+    assert!(breaker::read(ledger).await.unwrap().is_closed());
+    let set = async |state, reason| breaker::set(ledger, clock, state, reason).await.unwrap();
+    let opened = set(State::Open, "denied").await;
+    assert_eq!((opened.state, opened.since), (State::Open, BEGAN));
+    assert_eq!(set(State::Open, "later").await.reason, "denied", "the first reason stays");
+    assert_eq!(set(State::Paused, "by a person").await.state, State::Paused);
+    assert_eq!(set(State::Open, "denied").await.state, State::Paused, "no error ends a pause");
+    assert_eq!(set(State::Closed, "by a person").await.state, State::Closed);
+    breaker::probe(&visits.stage).await.unwrap();
+}
