@@ -6,6 +6,7 @@ then this process goes too, with everything it started.
 """
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -21,17 +22,36 @@ def follow_parent():
     os._exit(0)
 
 
-def name_permissions_as_sqs_does():
-    """A batch is allowed by the permission for one message: there is no sqs:SendMessageBatch in a policy."""
+def go_by_policies_as_aws_does():
+    """Two things that policies say and this server does not know.
+
+    A batch of messages is allowed by the permission for one: no policy holds sqs:SendMessageBatch. And two calls have
+    condition keys of their own: the sources of the events that are put, and the function of a mapping.
+    """
+    from contextvars import ContextVar
+
     from ministack.core import iam_actions
+    from ministack.services import lambda_svc
 
-    theirs = iam_actions.extract_iam_action
+    action_of, context_of = iam_actions.extract_iam_action, iam_actions.request_tag_context
+    asked = ContextVar("asked", default="")
 
-    def ours(*args, **kwargs):
-        action = theirs(*args, **kwargs)
+    def action(service, method, path, *rest):
+        asked.set(path)
+        action = action_of(service, method, path, *rest)
         return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
 
-    iam_actions.extract_iam_action = ours
+    def context(service, action, body, params):
+        context = context_of(service, action, body, params)
+        if action == "events:PutEvents":
+            sources = {entry.get("Source", "") for entry in json.loads(body)["Entries"]}
+            context["events:source"] = sources.pop() if len(sources) == 1 else sorted(sources)
+        if action == "lambda:UpdateEventSourceMapping":
+            mapping = lambda_svc._esms.get(asked.get().rstrip("/").rsplit("/", 1)[-1]) or {}
+            context["lambda:FunctionArn"] = mapping.get("FunctionArn", "")
+        return context
+
+    iam_actions.extract_iam_action, iam_actions.request_tag_context = action, context
 
 
 def take_numbers_of_parameters():
@@ -60,7 +80,7 @@ def main():
     print(port, flush=True)
 
     if os.environ.get("LAMBDA_EXECUTOR"):
-        name_permissions_as_sqs_does()
+        go_by_policies_as_aws_does()
         take_numbers_of_parameters()
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
