@@ -6,6 +6,7 @@ then this process goes too, with everything it started.
 """
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -21,6 +22,53 @@ def follow_parent():
     os._exit(0)
 
 
+def go_by_policies_as_aws_does():
+    """Two things that policies say and this server does not know.
+
+    A batch of messages is allowed by the permission for one: no policy holds sqs:SendMessageBatch. And two calls have
+    condition keys of their own: the sources of the events that are put, and the function of a mapping.
+    """
+    from contextvars import ContextVar
+
+    from ministack.core import iam_actions
+    from ministack.services import lambda_svc
+
+    action_of, context_of = iam_actions.extract_iam_action, iam_actions.request_tag_context
+    asked = ContextVar("asked", default="")
+
+    def action(service, method, path, *rest):
+        asked.set(path)
+        action = action_of(service, method, path, *rest)
+        return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
+
+    def context(service, action, body, params):
+        context = context_of(service, action, body, params)
+        if action == "events:PutEvents":
+            sources = {entry.get("Source", "") for entry in json.loads(body)["Entries"]}
+            context["events:source"] = sources.pop() if len(sources) == 1 else sorted(sources)
+        if action == "lambda:UpdateEventSourceMapping":
+            mapping = lambda_svc._esms.get(asked.get().rstrip("/").rsplit("/", 1)[-1]) or {}
+            context["lambda:FunctionArn"] = mapping.get("FunctionArn", "")
+        return context
+
+    iam_actions.extract_iam_action, iam_actions.request_tag_context = action, context
+
+
+def take_numbers_of_parameters():
+    """A parameter of a template is text until a property of a number is made of it; here it stays text."""
+    from ministack.services import lambda_svc
+
+    theirs = lambda_svc._sqs_esm_concurrency
+
+    def ours(mapping, *args, **kwargs):
+        scaling = mapping.get("ScalingConfig") or {}
+        if isinstance(scaling.get("MaximumConcurrency"), str):
+            scaling["MaximumConcurrency"] = int(scaling["MaximumConcurrency"])
+        return theirs(mapping, *args, **kwargs)
+
+    lambda_svc._sqs_esm_concurrency = ours
+
+
 def main():
     threading.Thread(target=follow_parent, daemon=True).start()
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -31,6 +79,9 @@ def main():
     os.environ["GATEWAY_PORT"] = str(port)
     print(port, flush=True)
 
+    if os.environ.get("LAMBDA_EXECUTOR"):
+        go_by_policies_as_aws_does()
+        take_numbers_of_parameters()
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.app import app

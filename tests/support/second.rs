@@ -35,9 +35,14 @@ impl Second {
 
     /// Serves these services, by the names that it knows them by, with commas between them.
     pub async fn serving(services: &str) -> Self {
+        Self::told(&[("SERVICES", services)]).await
+    }
+
+    /// Serves as these variables of its environment tell it.
+    pub async fn told(variables: &[(&str, &str)]) -> Self {
         let python = python();
         let folder = tempfile::tempdir().unwrap();
-        let mut child = spawn(&python, folder.path(), services);
+        let mut child = spawn(&python, folder.path(), variables);
         let stdout = ChildStdout::from_std(child.stdout.take().unwrap()).unwrap();
         let mut second = Self { child, port: 0, folder };
         let started = tokio::time::timeout(START_MAX, async {
@@ -75,7 +80,12 @@ impl Second {
         self.child.try_wait().unwrap().is_some()
     }
 
-    fn complaints(&self) -> String {
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What it wrote to standard error.
+    pub fn complaints(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default()
     }
 }
@@ -106,7 +116,7 @@ fn python() -> PathBuf {
     venv.join("bin/python")
 }
 
-fn spawn(python: &Path, folder: &Path, services: &str) -> Child {
+fn spawn(python: &Path, folder: &Path, variables: &[(&str, &str)]) -> Child {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("support/second.py");
     let errors = std::fs::File::create(folder.join("stderr")).unwrap();
     let mut command = Command::new(python);
@@ -115,7 +125,6 @@ fn spawn(python: &Path, folder: &Path, services: &str) -> Child {
         .current_dir(folder)
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
-        .env("SERVICES", services)
         // These would listen on ports of their own.
         .env("IOT_MTLS_ENABLED", "0")
         .env("SFTP_ENABLED", "0")
@@ -126,6 +135,7 @@ fn spawn(python: &Path, folder: &Path, services: &str) -> Child {
     for place in ["HOME", "TMPDIR", "STATE_DIR", "S3_DATA_DIR"] {
         command.env(place, folder);
     }
+    command.envs(variables.iter().copied());
     // A group of its own, so that ending it takes along whatever it started.
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
     command.spawn().unwrap()

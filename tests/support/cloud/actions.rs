@@ -1,0 +1,1 @@
+//! What the functions' roles have to allow: what the whole suite saw them do.
