@@ -196,7 +196,7 @@ impl Proxy {
         call.status = head.status.as_u16();
         call.answered = serde_json::from_slice(&body).unwrap_or_default();
         if !left.is_empty() {
-            body = with_failures(&mut call.answered, &call.action, left);
+            body = with_failures(&mut call.answered, &call.action, &left);
         }
         self.record(call);
         if fault == Some(Fault::Lose) {
@@ -250,7 +250,7 @@ fn meddle(service: &str, asked: &mut Value, fault: Option<&Fault>) -> (Vec<Value
 }
 
 /// The answer of a batch, some entries of which were not taken.
-fn with_failures(answered: &mut Value, action: &str, left: Vec<Value>) -> Bytes {
+fn with_failures(answered: &mut Value, action: &str, left: &[Value]) -> Bytes {
     if action == "PutEvents" {
         answered["FailedEntryCount"] = left.len().into();
         let failed = left.iter().map(|_| json!({ "ErrorCode": "ThrottlingException" }));
