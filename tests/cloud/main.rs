@@ -1,4 +1,14 @@
 //! The stack, deployed into a local cloud as a person would deploy it, and used.
+//!
+//! What the local cloud does otherwise than AWS is said where a test meets it, and put right where the
+//! tests start it (`tests/support/second.py`).
 
+mod cost;
+mod events;
+mod halts;
+mod large;
 mod look;
+mod messages;
+mod roles;
 mod runs;
+mod trouble;
