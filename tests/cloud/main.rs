@@ -1,9 +1,19 @@
 //! The stack, deployed into a local cloud as a person would deploy it, and used.
+//!
+//! What the local cloud does otherwise than AWS is said where a test meets it, and put right where the
+//! tests start it (`tests/support/second.py`).
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "tests fail by panicking, in their helpers too"
 )]
 
+mod cost;
+mod events;
+mod halts;
+mod large;
 mod look;
+mod messages;
+mod roles;
 mod runs;
+mod trouble;

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -31,6 +32,8 @@ pub enum Fault {
     Leave(usize),
     /// The service gets it twice.
     Double,
+    /// The sender is told that all messages are sent, and none is.
+    Swallow,
 }
 
 /// Which requests a fault is for: a function's whole name or the end of it, and the action.
@@ -187,6 +190,12 @@ impl Proxy {
             self.record(call);
             return Ok(refusal(status, code));
         }
+        if fault == Some(Fault::Swallow) {
+            call.status = 200;
+            let sent = swallowed(&call.asked);
+            self.record(call);
+            return Ok(Response::new(Full::new(sent.to_string().into())));
+        }
         let upstream = self.upstream.load(Ordering::Relaxed);
         if fault == Some(Fault::Double) {
             send(upstream, Request::from_parts(head.clone(), Full::new(body.clone()))).await?;
@@ -264,6 +273,18 @@ fn with_failures(answered: &mut Value, action: &str, left: &[Value]) -> Bytes {
         answered["Failed"] = failed.collect();
     }
     answered.to_string().into()
+}
+
+/// What a queue says that took a message, or the messages of a batch.
+fn swallowed(asked: &Value) -> Value {
+    let digest = |body: &Value| hex::encode(Md5::digest(body.as_str().unwrap_or_default()));
+    let Some(entries) = asked["Entries"].as_array() else {
+        return json!({ "MessageId": "none", "MD5OfMessageBody": digest(&asked["MessageBody"]) });
+    };
+    let sent = entries.iter().map(|entry| {
+        json!({ "Id": entry["Id"], "MessageId": "none", "MD5OfMessageBody": digest(&entry["MessageBody"]) })
+    });
+    json!({ "Successful": sent.collect::<Value>() })
 }
 
 fn refusal(status: u16, code: &str) -> Response<Full<Bytes>> {

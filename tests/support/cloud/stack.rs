@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::call::Call;
+use super::proxy::{Fault, Trouble};
 use super::sides::Sides;
 use super::sign::Keys;
 use super::{Cloud, Parameters, elements};
 
 /// A loaded machine may need long for what takes a second by itself.
-const WAIT_MAX: Duration = Duration::from_secs(30);
+const WAIT_MAX: Duration = Duration::from_mins(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// What of a row is a time, in milliseconds.
 const TIMES: [&str; 9] = [
@@ -221,6 +222,45 @@ impl Stack {
         let path = format!("/2015-03-31/event-source-mappings/{}", self.resource(mapping));
         let asked = json!({ "Enabled": enabled });
         self.cloud.rest("lambda", "PUT", &path, Some(asked)).await.unwrap();
+    }
+
+    /// Waits until nothing is left in a queue, in flight or not.
+    pub async fn drained(&self, queue: &str) {
+        let empty = async || (self.depth(queue).await == (0, 0)).then_some(());
+        self.until(&format!("{queue} is empty"), empty).await;
+    }
+
+    /// Gives a function other settings than the template did.
+    pub async fn configure(&self, function: &str, settings: &[(&str, &str)]) {
+        let path = format!("/2015-03-31/functions/{}-{function}/configuration", self.name);
+        let known = self.cloud.rest("lambda", "GET", &path, None).await.unwrap();
+        let mut variables = known["Environment"]["Variables"].clone();
+        for (name, value) in settings {
+            variables[*name] = (*value).into();
+        }
+        let asked = json!({ "Environment": { "Variables": variables } });
+        self.cloud.rest("lambda", "PUT", &path, Some(asked)).await.unwrap();
+    }
+
+    /// Ends the processes of a function at once, as a crash does; says how many those were.
+    pub fn kill(&self, function: &str) -> usize {
+        let processes = self.processes(function);
+        for process in &processes {
+            let mut kill = std::process::Command::new("kill");
+            kill.args(["-s", "KILL", &process.to_string()]).status().unwrap();
+        }
+        processes.len()
+    }
+
+    /// Plays a fault with requests of this stack's functions.
+    pub fn trouble(&self, function: &str, action: &'static str, times: u64, fault: Fault) {
+        let function = format!("{}-{function}", self.name);
+        self.cloud.proxy.trouble(Trouble { function, action, times, fault });
+    }
+
+    /// What the command says of the stack.
+    pub async fn status(&self) -> Value {
+        self.ask("status").await
     }
 
     /// All items of the ledger's table.
