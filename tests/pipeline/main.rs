@@ -1,5 +1,9 @@
 //! Whole-system tests.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking, in their helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests fail by panicking, in their helpers too"
+)]
 
 mod copy;
 mod large;
