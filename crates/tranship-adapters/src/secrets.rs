@@ -90,6 +90,8 @@ struct Inner {
 
 struct Known {
     read_at: Millis,
+    /// When a refusal had it read last.
+    refused_at: Option<Millis>,
     /// The last attempt to read failed, whatever is still known from before.
     failed: bool,
     answer: Result<Credentials, SecretError>,
@@ -128,8 +130,8 @@ impl SecretCredentials {
         }))
     }
 
-    /// The store refused these credentials: the next request reads the secret again, at most once a
-    /// minute.
+    /// The store refused these credentials: the next request reads the secret again. However many are
+    /// refused, that happens at most once a minute.
     pub fn refused(&self) {
         self.0.refused.store(true, Ordering::Relaxed);
     }
@@ -145,7 +147,9 @@ impl SecretCredentials {
             }
             before => before,
         };
-        inner.refused.store(false, Ordering::Relaxed);
+        let refused = inner.refused.swap(false, Ordering::Relaxed);
+        let refused_before = before.as_ref().and_then(|before| before.refused_at);
+        let refused_at = if refused { Some(now) } else { refused_before };
         let read = Box::pin(inner.read()).await;
         let failed = read.is_err();
         let answer = match (read, before.map(|before| before.answer)) {
@@ -155,7 +159,7 @@ impl SecretCredentials {
             }
             (read, _) => read,
         };
-        known.insert(Known { read_at: now, failed, answer }).answer.clone()
+        known.insert(Known { read_at: now, refused_at, failed, answer }).answer.clone()
     }
 }
 
@@ -168,7 +172,8 @@ impl Inner {
         age >= self.age_max_ms
             || ends
             || known.failed && age >= FAILED_PAUSE_MS
-            || self.refused.load(Ordering::Relaxed) && age >= REFUSED_PAUSE_MS
+            || self.refused.load(Ordering::Relaxed)
+                && known.refused_at.is_none_or(|at| now.since(at) >= REFUSED_PAUSE_MS)
     }
 
     async fn read(&self) -> Result<Credentials, SecretError> {

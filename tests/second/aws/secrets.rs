@@ -88,13 +88,16 @@ async fn a_refusal_has_the_secret_read_again_once_a_minute() {
     assert_eq!(id(&provider).await, "first");
     secrets.change(&arn, &text("second", CANARY)).await;
     provider.refused();
+    assert_eq!(id(&provider).await, "second", "at once");
+    secrets.change(&arn, &text("third", CANARY)).await;
+    provider.refused();
     secrets.clock.advance(MINUTE_MS - 1);
-    assert_eq!(id(&provider).await, "first");
+    assert_eq!(id(&provider).await, "second");
     secrets.clock.advance(1);
-    assert_eq!(id(&provider).await, "second");
-    assert_eq!(secrets.reads(), 2);
+    assert_eq!(id(&provider).await, "third");
+    assert_eq!(secrets.reads(), 3);
     secrets.clock.advance(2 * MINUTE_MS);
-    assert_eq!(id(&provider).await, "second");
+    assert_eq!(id(&provider).await, "third");
     assert_eq!(secrets.reads(), 0, "nobody refused it");
 }
 
@@ -191,6 +194,7 @@ async fn a_rotated_secret_is_taken_up_by_the_store() {
     let head = || store.head(&key_there, None, None);
     let error = head().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Denied, "{error}");
+    assert_eq!(head().await.unwrap_err().kind, ErrorKind::Denied, "read again, and no better");
     secrets.change(&arn, &text(&good, &key)).await;
     assert_eq!(head().await.unwrap_err().kind, ErrorKind::Denied, "read less than a minute ago");
     secrets.clock.advance(MINUTE_MS);
