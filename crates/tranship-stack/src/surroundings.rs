@@ -127,6 +127,7 @@ fn store_settings(
         // Stores behind an endpoint of their own rarely have a name for each bucket.
         path_style: side.path_style.unwrap_or(endpoint.is_some()),
         endpoint,
+        endpoint_as_configured: true,
         anonymous: side.access == Access::Anonymous,
         secret: match &side.access {
             Access::Secret(name) => Some(SecretCredentials::new(config, name, clock.clone())),

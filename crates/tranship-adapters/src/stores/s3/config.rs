@@ -64,6 +64,7 @@ pub(super) async fn client(
         StoreError::new(ErrorKind::Invalid, context, why)
     };
     if settings.endpoint.is_none()
+        && !settings.endpoint_as_configured
         && let Some(elsewhere) = configured_endpoint(&shared)
     {
         return Err(refused(not_asked_for(&elsewhere)));

@@ -12,6 +12,9 @@ pub struct S3Settings {
     pub region: Option<String>,
     /// `None` is Amazon S3 itself.
     pub endpoint: Option<String>,
+    /// Without an endpoint, the one of the AWS configuration is meant, where there is one: it is our
+    /// own configuration, and not one of the person who runs a command.
+    pub endpoint_as_configured: bool,
     pub path_style: bool,
     /// Requests are not signed.
     pub anonymous: bool,
