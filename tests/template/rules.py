@@ -21,6 +21,9 @@ TAKES = {"Finder": "ScanQueue", "S3Event": "EventQueue", "Worker": "TransferQueu
 DEAD_LETTERS = {
     "ScanQueue": "ScanDeadLetterQueue", "TransferQueue": "TransferDeadLetterQueue", "EventQueue": "EventDeadLetterQueue",
 }
+ROLES = {
+    "finder": "FinderRole", "worker": "WorkerRole", "completer": "CompleterRole", "s3-event": "S3EventRole", "notification": "NotificationRole",
+}
 ALARMS = {
     "ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage", "Errors", "Throttles", "ExecutionsFailed",
     "UploadsParked", "BreakerOpen", "RunsIncomplete", "RunsFailed",
@@ -30,8 +33,10 @@ ALARMS = {
 class Stack:
     """The translated template, and what else has to agree with it."""
 
-    def __init__(self, template, machine, tree):
+    def __init__(self, template, machine, tree, source=None):
         self.template = template
+        # As it is written, before it is translated.
+        self.source = source
         self.machine = machine
         self.tree = tree
 
@@ -272,21 +277,16 @@ def rights_on_buckets_follow_who_reads_them(stack):
             yield f"{name}: may delete objects"
 
 
+def rights(stack, role):
+    """All actions that a role may take, its own and those of the policies that are attached to it."""
+    attached = {ref(policy) for policy in flat(stack.properties(role).get("ManagedPolicyArns", []))}
+    return {a for name, statement in statements(stack) if name == role or name in attached for a in many(statement["Action"])}
+
+
 def used_actions_are_allowed(stack):
-    allowed = {}
-    managed = {}
-    for name, statement in statements(stack):
-        for action in many(statement["Action"]):
-            (managed if name in stack.of("AWS::IAM::ManagedPolicy") else allowed).setdefault(name, set()).add(action)
-    roles = {"finder": "FinderRole", "worker": "WorkerRole", "completer": "CompleterRole", "s3-event": "S3EventRole"}
     for function, used in stack.tree["used"].items():
-        role = roles[function]
-        has = set(allowed.get(role, set()))
-        for policy in flat(stack.properties(role).get("ManagedPolicyArns", [])):
-            has |= managed.get(ref(policy), set())
-        for action in used:
-            if action not in has:
-                yield f"{role}: the functions call {action}, which it does not allow"
+        for action in sorted(set(used) - rights(stack, ROLES[function])):
+            yield f"{ROLES[function]}: the functions call {action}, which it does not allow"
 
 
 def the_table_is_the_ledgers(stack):
@@ -507,5 +507,184 @@ def outputs_are_what_a_person_needs(stack):
         yield f"no output {sorted(missing)}"
 
 
+def sizes_of(stack, value):
+    """A value of the environment as it may come out, with a stack's name of 32 letters."""
+    names = {"AWS::StackName": "s" * 32, "AWS::Partition": "aws-us-gov", "AWS::Region": "ap-southeast-1", "AWS::AccountId": "1" * 12}
+    parameters = stack.template["Parameters"]
+    names |= {name: str(p.get("Default", "")) for name, p in parameters.items()}
+    if not isinstance(value, dict):
+        return str(value)
+    if "Fn::If" in value:
+        return sizes_of(stack, value["Fn::If"][2])
+    if "Fn::Sub" in value:
+        return re.sub(r"\$\{([^}]+)\}", lambda m: names[m[1]], value["Fn::Sub"])
+    if value["Ref"] in names:
+        return names[value["Ref"]]
+    if "QueueName" in stack.properties(value["Ref"]):
+        return f"https://sqs.ap-southeast-1.amazonaws.com/{'1' * 12}/" + sizes_of(stack, stack.properties(value["Ref"])["QueueName"])
+    return f"{'s' * 24}-{value['Ref']}-ABCDEFGHIJKL"
+
+
+def the_environment_leaves_room(stack):
+    # Lambda takes 4 KB as JSON; what a person gives (buckets, prefixes, endpoints, secrets) has to fit besides.
+    for name, function in stack.of("AWS::Lambda::Function").items():
+        variables = function["Properties"].get("Environment", {}).get("Variables", {})
+        taken = len(json.dumps({key: sizes_of(stack, value) for key, value in variables.items()}, separators=(",", ":")))
+        if taken > 4096 - 1200:
+            yield f"{name}: its environment has {taken} bytes before anything is set"
+
+
+def settings_have_the_same_words_and_numbers(stack):
+    """What a parameter admits, the functions read; what is its default, is theirs."""
+    variables = stack.properties("FinderFunction")["Environment"]["Variables"]
+    for setting, value in variables.items():
+        choice = value.get("Fn::If", [None, None, value])[2] if isinstance(value, dict) else value
+        name = ref(choice)
+        parameter = stack.template["Parameters"].get(name) if isinstance(name, str) else None
+        if parameter is None:
+            continue
+        words = stack.tree["words"].get(setting)
+        if words is not None and {str(w) for w in parameter.get("AllowedValues", [])} != words:
+            yield f"{setting}: the template admits {parameter.get('AllowedValues')}, the functions read {sorted(words)}"
+        numbers = stack.tree["numbers"].get(setting)
+        if numbers is not None:
+            least, most, usual = numbers
+            found = (parameter.get("MinValue"), parameter.get("MaxValue"), parameter.get("Default"))
+            if found != (least, most if most is not None else found[1], usual):
+                yield f"{setting}: the template says {found}, the functions {numbers}"
+    read = stack.tree["words"].keys() | stack.tree["numbers"].keys()
+    if not read <= variables.keys():
+        yield f"nobody sets {sorted(read - variables.keys())}"
+
+
+def a_queues_statement_names_one_resource(stack):
+    # SQS refuses a policy with a statement about several: "Policy statement must apply to a single resource".
+    for name, policy in stack.of("AWS::SQS::QueuePolicy").items():
+        for statement in flat(policy["Properties"]["PolicyDocument"]["Statement"]):
+            resources = many(statement["Resource"])
+            if len(resources) != 1:
+                yield f"{name} {statement.get('Sid')}: about {len(resources)} resources"
+            elif resources == ["*"]:
+                if statement["Effect"] != "Deny":
+                    yield f"{name} {statement.get('Sid')}: allows on whatever it is attached to"
+            elif [ref(r) for r in resources] != [ref(q) for q in policy["Properties"]["Queues"]]:
+                yield f"{name} {statement.get('Sid')}: about another queue than it is attached to"
+
+
+def the_key_that_is_given_is_used(stack):
+    key, nothing = {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}
+    chosen = {"Fn::If": ["HasKms", key, nothing]}
+    bucket = stack.properties("StackBucket").get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", [{}])[0]
+    bucket = bucket.get("ServerSideEncryptionByDefault", {})
+    wanted = {
+        "LedgerTable": ("SSESpecification", {"Fn::If": ["HasKms", {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": key}, nothing]}),
+        "NoticeTopic": ("KmsMasterKeyId", chosen),
+        **{name: ("KmsKeyArn", chosen) for name in [*stack.of("AWS::Lambda::Function"), *stack.of("AWS::Scheduler::Schedule")]},
+        **{name: ("KmsKeyId", chosen) for name in stack.of("AWS::Logs::LogGroup")},
+    }
+    for name, (property, value) in wanted.items():
+        if stack.properties(name).get(property) != value:
+            yield f"{name}: not under the key that is given"
+    if bucket.get("KMSMasterKeyID") != chosen or bucket.get("SSEAlgorithm") != {"Fn::If": ["HasKms", "aws:kms", "AES256"]}:
+        yield "StackBucket: not under the key that is given"
+    for name, role in stack.of("AWS::IAM::Role").items():
+        attached = role["Properties"].get("ManagedPolicyArns", [])
+        uses = [{"Fn::If": ["HasKms", {"Ref": "KmsPolicy"}, nothing]}]
+        if name != "StateMachineRole" and not all(u in attached for u in uses):
+            yield f"{name}: may not use the key that is given"
+
+
+def a_function_is_built_from_its_folder(stack):
+    for name, function in stack.source["Resources"].items():
+        if function["Type"] != "AWS::Serverless::Function":
+            continue
+        metadata, p = function.get("Metadata", {}), function["Properties"]
+        folder = p.get("CodeUri", "").removeprefix("functions/")
+        if metadata.get("BuildMethod") != "rust-cargolambda" or metadata.get("BuildProperties", {}).get("Binary") != folder:
+            yield f"{name}: built from {p.get('CodeUri')} as {metadata}"
+        if p.get("FunctionName") != {"Fn::Sub": f"${{AWS::StackName}}-{folder}"}:
+            yield f"{name}: built from {folder}, and called {text(p.get('FunctionName'))}"
+
+
+def a_name_that_is_made_is_a_name_that_is_given(stack):
+    """ARNs that are put together, so that nothing depends on itself, are those of what is there."""
+    given = {
+        "function": {f["Properties"]["FunctionName"]["Fn::Sub"] for f in stack.of("AWS::Lambda::Function").values()},
+        "rule": {r["Properties"]["Name"]["Fn::Sub"] for r in stack.of("AWS::Events::Rule").values()},
+        "sqs": {q["Properties"].get("QueueName", {}).get("Fn::Sub") for q in stack.of("AWS::SQS::Queue").values()},
+        "stateMachine": {m["Properties"]["StateMachineName"]["Fn::Sub"] for m in stack.of("AWS::StepFunctions::StateMachine").values()},
+    }
+    whole = text(stack.template)
+    for made in set(re.findall(r'arn:\$\{AWS::Partition\}:([^"]*)', whole)):
+        service, last = made.split(":")[0], made.split("${AWS::AccountId}:")[-1]
+        kind, name = (service, last) if service == "sqs" else re.match(r"([A-Za-z-]*)[:/](.*)", last).groups() if "AccountId" in made else (service, last)
+        if kind in given and name not in given[kind]:
+            yield f"{made}: nothing is called so"
+    variables = stack.properties("FinderFunction")["Environment"]["Variables"]
+    for setting in ("TRANSHIP_WORKER_FUNCTION", "TRANSHIP_FINDER_FUNCTION"):
+        wanted = setting.removeprefix("TRANSHIP_").removesuffix("_FUNCTION").title() + "Function"
+        if variables.get(setting) != stack.properties(wanted).get("FunctionName"):
+            yield f"{setting}: nothing is called so"
+    for setting, value in variables.items():
+        queue = setting.removeprefix("TRANSHIP_").removesuffix("_URL").replace("_", " ").title().replace(" ", "")
+        if setting.endswith("_QUEUE_URL") and value != {"Ref": queue}:
+            yield f"{setting}: {text(value)} is another queue"
+    for queue, dead in DEAD_LETTERS.items():
+        sources = stack.properties(dead).get("RedriveAllowPolicy", {}).get("sourceQueueArns", [])
+        name = stack.properties(queue).get("QueueName", {}).get("Fn::Sub")
+        if [s["Fn::Sub"].split(":")[-1] if "${AWS::StackName}" not in s["Fn::Sub"] else "${AWS::StackName}" + s["Fn::Sub"].split("${AWS::StackName}")[-1] for s in sources] != [name]:
+            yield f"{dead}: takes the dead letters of another queue"
+
+
+def notices_are_what_is_said(stack):
+    """The rule that hands on summaries hears the events that the functions send, and reads fields that they have."""
+    p = stack.properties("SummaryRule")
+    said = stack.tree["notices"]
+    pattern = p.get("EventPattern", {})
+    if pattern.get("source") != [said["source"]] or set(pattern.get("detail-type", [])) != said["kinds"]:
+        yield f"the rule hears {pattern}, the functions say {said['source']} {sorted(said['kinds'])}"
+    if pattern.get("detail") != {"stack": [{"Ref": "AWS::StackName"}]}:
+        yield "the rule hears other stacks, too"
+    transformer = p["Targets"][0].get("InputTransformer", {})
+    for path in transformer.get("InputPathsMap", {}).values():
+        if path.split(".")[2] not in said["fields"]:
+            yield f"{path}: a report has no such field"
+    shown = set(re.findall(r"<([a-z]+)>", transformer.get("InputTemplate", "")))
+    if shown != set(transformer.get("InputPathsMap", {})):
+        yield f"the summary shows {sorted(shown)}, and reads {sorted(transformer.get('InputPathsMap', {}))}"
+    allowed = [s for _, s in statements(stack) if "events:PutEvents" in many(s["Action"])]
+    if any(s.get("Condition") != {"StringEquals": {"events:source": said["source"]}} for s in allowed) or not allowed:
+        yield "events under any name may be sent"
+
+
+def what_is_invoked_without_a_queue_keeps_what_fails(stack):
+    wanted = {"FinderFunction": "ScheduleDeadLetterQueue", "S3EventFunction": "EventDeadLetterQueue"}
+    for name, queue in wanted.items():
+        if ref(stack.properties(name).get("DeadLetterConfig", {}).get("TargetArn")) != queue:
+            yield f"{name}: an event that it could not take is lost"
+    seconds = int(stack.properties("SourceNotification").get("ServiceTimeout", 3600))
+    if not stack.properties("NotificationFunction").get("Timeout", 0) < seconds <= 300:
+        yield f"SourceNotification: the stack waits for {seconds} s"
+    summaries = stack.properties("SummaryRule").get("Targets", [{}])[0].get("DeadLetterConfig", {})
+    if ref(summaries.get("Arn")) in DEAD_LETTERS.values():
+        yield "SummaryRule: a redrive would take its summaries for messages"
+
+
+def silence_is_an_alarm(stack):
+    for alarm in stack.of("AWS::CloudWatch::Alarm").values():
+        p = alarm["Properties"]
+        if p["MetricName"] == "Invocations" and ref(p["Dimensions"][0]["Value"]) == "FinderFunction" and p.get("TreatMissingData") == "breaching":
+            return
+    yield "a sweep that is not begun any more is not noticed"
+
+
+def nothing_is_allowed_that_is_not_used(stack):
+    for function, role in ROLES.items():
+        used, unseen = set(stack.tree["used"].get(function, [])), stack.tree["unseen"][function]
+        for action in sorted(rights(stack, role) - used):
+            if not unseen.get(action):
+                yield f"{role}: {action} is allowed, and neither used nor excused"
+
+
 RULES = [value for name, value in list(globals().items()) if callable(value) and getattr(value, "__module__", "") == __name__
-         and name not in ("Stack", "ref", "flat", "many", "text", "default", "statements")]
+         and name not in ("Stack", "ref", "flat", "many", "text", "default", "statements", "rights", "sizes_of")]
