@@ -42,7 +42,7 @@ template: $(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP)
 	SAM_CLI_TELEMETRY=0 $(SAM_VENV)/bin/sam validate --lint --region us-east-1 --template template.yaml
 	@mkdir -p target
 	AWS_DEFAULT_REGION=us-east-1 $(VENV)/bin/python tests/template/translated.py > target/translated.json
-	$(SAM_VENV)/bin/cfn-lint --regions us-east-1 --template target/translated.json
+	$(SAM_VENV)/bin/cfn-lint --regions us-east-1 cn-north-1 us-gov-west-1 --template target/translated.json
 	$(CHECKOV) --file template.yaml
 	$(CHECKOV) --file target/translated.json
 
