@@ -26,6 +26,8 @@ EXCUSES = (
     (ENGINE, ("secretsmanager:GetSecretValue",), "Only where a side is opened by a secret."),
     (ENGINE, ("dynamodb:Query", "dynamodb:BatchWriteItem"),
      "Who ends an upload, by completing it or by giving it up, forgets its parts."),
+    (ENGINE, ("dynamodb:UpdateItem",),
+     "Who plans anew an object of several parts that is below the threshold copies the parts at once, and records them."),
     (ENGINE, ("states:StartExecution", "sqs:SendMessage"),
      "Who settles the last part starts the completion, and who plans anew sends the parts again: in the suite it is not"
      " always the same one who comes to it."),
