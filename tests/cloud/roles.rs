@@ -7,21 +7,21 @@ use tranship_tests::cloud::elements;
 use tranship_tests::cloud::sides::Sides;
 use tranship_tests::cloud::stack::Stack;
 
-/// Both sides by role, in the local cloud's own S3.
-fn by_role(source: &'static str, destination: &'static str) -> Vec<(&'static str, &'static str)> {
+/// Both sides by role, in the local cloud's own S3. On AWS there is no endpoint to give.
+fn by_role<'a>(
+    cloud: &'a str,
+    source: &'static str,
+    destination: &'static str,
+) -> Vec<(&'static str, &'a str)> {
     let mut parameters = vec![
-        ("SourceKind", "amazon-s3"),
         ("SourceBucket", source),
         ("DestinationBucket", destination),
         ("DestinationPrefix", "copy/"),
         ("MultipartThresholdMiB", "5"),
         ("PartSizeMiB", "5"),
     ];
-    for name in
-        ["SourceEndpoint", "DestinationEndpoint", "SourceCredentials", "DestinationCredentials"]
-    {
-        parameters.push((name, ""));
-    }
+    parameters.extend([("SourceEndpoint", cloud), ("DestinationEndpoint", cloud)]);
+    parameters.extend([("SourceCredentials", ""), ("DestinationCredentials", "")]);
     parameters
         .extend([("SourceInCurrentAccount", "true"), ("DestinationInCurrentAccount", "true")]);
     parameters
@@ -51,7 +51,8 @@ async fn a_schedule_begins_the_run_and_a_notification_brings_the_rest() {
     let theirs =
         "<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>";
     cloud.s3("PUT", "roles-source?notification", theirs).await.unwrap();
-    let mut parameters = by_role("roles-source", "roles-destination");
+    let endpoint = cloud.proxy.endpoint();
+    let mut parameters = by_role(&endpoint, "roles-source", "roles-destination");
     parameters.extend([
         ("SourceEvents", "create"),
         ("AttachNotification", "true"),
@@ -90,7 +91,8 @@ async fn the_event_bus_brings_creations_and_deletes() {
     let to_bus =
         "<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>";
     cloud.s3("PUT", "bus-source?notification", to_bus).await.unwrap();
-    let mut parameters = by_role("bus-source", "bus-destination");
+    let endpoint = cloud.proxy.endpoint();
+    let mut parameters = by_role(&endpoint, "bus-source", "bus-destination");
     parameters.extend([("SourceEvents", "create-and-delete"), ("DeleteUnversioned", "true")]);
     let stack = Stack::deploy("bus", sides, &parameters).await;
     cloud.s3("PUT", "bus-source/x%2By%25", "by bus").await.unwrap();
