@@ -110,11 +110,11 @@ async fn run(stack: &Stack) -> (Value, Count) {
 
 #[tokio::test]
 async fn small_objects_cost_a_twentieth_of_a_request_and_equal_ones_nothing() {
-    const OBJECTS: u32 = 10_000;
+    const OBJECTS: u32 = 3_000;
     let sides = Sides::start().await;
     let formula = Formula {
         count: u64::from(OBJECTS),
-        sizes: vec![1_000, 20_000, 300, 5_000, 60_000, 1 << 20, 900, 40_000, 7, 12_000],
+        sizes: vec![1_000, 20_000, 300, 1 << 20],
         ..Formula::default()
     };
     sides.here().create_synthetic_bucket(SOURCE, formula, Backend::Memory);
@@ -129,9 +129,9 @@ async fn small_objects_cost_a_twentieth_of_a_request_and_equal_ones_nothing() {
     let (report, mut count) = run(&stack).await;
     assert_eq!(report["outcomes"]["equal"]["objects"], OBJECTS, "{report}");
     count.add_stores(&stack.sides, &["ListObjectsV2"]);
-    count.print("10,000 equal objects", f64::from(OBJECTS));
-    // What a run and its sweeps cost by themselves, whatever the number of objects.
-    assert!(count.total() < 200.0, "{count:?}");
+    count.print("3,000 equal objects", f64::from(OBJECTS));
+    // What a run costs by itself, whatever the number of its objects.
+    assert!(count.total() < 100.0, "{count:?}");
     for server in [&stack.sides.source, &stack.sides.destination] {
         let counts = server.requests().counts();
         assert_eq!(server.requests().total(), counts["ListObjectsV2"], "{counts:?}");
