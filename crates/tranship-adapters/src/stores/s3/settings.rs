@@ -6,6 +6,7 @@ use crate::secrets::SecretCredentials;
 
 /// A bucket and the way to it.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct S3Settings {
     pub bucket: String,
     /// `None`: as the AWS configuration says, or `us-east-1` where there is an endpoint.
