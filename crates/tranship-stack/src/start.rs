@@ -44,7 +44,12 @@ where
         };
         answered.map_err(|failure| {
             let Failure { name, message } = &failure;
-            tracing::error!(error = name.text(), message, request = context.request_id, "failed");
+            tracing::error!(
+                error = name.text(),
+                why = message,
+                request = context.request_id,
+                "failed"
+            );
             Diagnostic::from(failure)
         })
     }))

@@ -55,7 +55,12 @@ async fn follow(surroundings: &Surroundings, id: &str, received: &Received, done
     match done {
         Done::Listed => true,
         Done::Again(why) => {
-            tracing::warn!(message = id, why, receives = received.receives, "the scan comes again");
+            tracing::warn!(
+                message_id = id,
+                why,
+                receives = received.receives,
+                "the scan comes again"
+            );
             let queue = &surroundings.stage.queue;
             if let Err(error) = queue.delay(Queue::Scan, &received.receipt, PAUSE_MS).await {
                 tracing::warn!(error = %error, "the delay of a message could not be set");
@@ -63,7 +68,7 @@ async fn follow(surroundings: &Surroundings, id: &str, received: &Received, done
             false
         }
         Done::Unreadable(reason) => {
-            tracing::error!(message = id, reason, "cannot be read: to the dead-letter queue");
+            tracing::error!(message_id = id, reason, "cannot be read: to the dead-letter queue");
             let url = &surroundings.settings.own.scan.dead_letters;
             surroundings.dead_letters.send(url, &received.body, &reason).await.is_ok()
         }

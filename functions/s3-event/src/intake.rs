@@ -67,9 +67,9 @@ impl Intake {
     {
         for letter in std::mem::take(&mut self.dead) {
             let (id, reason) = (letter.message.id.clone(), letter.reason.clone());
-            tracing::error!(message = id, reason, "cannot be read: to the dead-letter queue");
+            tracing::error!(message_id = id, reason, "cannot be read: to the dead-letter queue");
             if let Err(why) = send(letter).await {
-                tracing::error!(message = id, why, "could not be sent there");
+                tracing::error!(message_id = id, why, "could not be sent there");
                 self.failed.push(id);
             }
         }
@@ -135,7 +135,7 @@ fn sort(
         let (bucket, change) = match notice {
             Notice::Change { bucket, change } => (bucket.as_ref(), change),
             Notice::Other(kind) => {
-                tracing::debug!(message = id, kind, "changes nothing that is copied");
+                tracing::debug!(message_id = id, kind, "changes nothing that is copied");
                 counts.filtered += 1;
                 continue;
             }
@@ -144,7 +144,7 @@ fn sort(
             && *bucket != source.bucket
         {
             let (bucket, key) = (escape(bucket), change.key.escaped());
-            tracing::warn!(message = id, bucket, key, "refused: a record of another bucket");
+            tracing::warn!(message_id = id, bucket, key, "refused: a record of another bucket");
             counts.refused += 1;
             continue;
         }

@@ -69,7 +69,7 @@ async fn follow(
         Done::Settled => {}
         Done::Again { after_ms, why } => {
             tracing::warn!(
-                message = id,
+                message_id = id,
                 after_ms,
                 why,
                 receives = received.receives,
@@ -80,11 +80,11 @@ async fn follow(
             answer.fail(id);
         }
         Done::Unreadable(reason) => {
-            tracing::error!(message = id, reason, "cannot be read: to the dead-letter queue");
+            tracing::error!(message_id = id, reason, "cannot be read: to the dead-letter queue");
             let url = &surroundings.settings.own.transfer.dead_letters;
             let sent = surroundings.dead_letters.send(url, &received.body, &reason).await;
             if let Err(error) = sent {
-                tracing::error!(message = id, error = error.message, "could not be sent there");
+                tracing::error!(message_id = id, error = error.message, "could not be sent there");
                 answer.fail(id);
             }
         }
