@@ -120,6 +120,9 @@ async fn rotated_credentials_are_read_without_a_deployment() {
     stack.sides.here().create_bucket(SOURCE);
     fill(&stack.sides);
     stack.sides.put("new", "1");
+    // A connection of the functions that is still open would be answered by the server that is no more;
+    // they drop those that were idle for four seconds.
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     stack.cloud.put_secret(&secret_of("rotated", "Source"), &secret_text(&rotated)).await;
     stack.ask("run").await;
     assert_eq!(copied(&ended(&stack).await), 1);
