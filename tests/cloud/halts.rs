@@ -110,7 +110,7 @@ async fn rotated_credentials_are_read_without_a_deployment() {
     let mut stack = Stack::deploy("rotated", sides, &[]).await;
     assert_eq!(copied(&stack.run().await), 30);
     // The same store, with other credentials.
-    let rotated = (credentials().0, "another canary that no log may show".to_owned());
+    let rotated = ("AKIDROTATED".to_owned(), "another-canary-that-no-log-may-show".to_owned());
     let port = stack.sides.source.address().port();
     let keep = Server::start(ServerOptions::default()).await.unwrap();
     drop(std::mem::replace(&mut stack.sides.source, keep));
