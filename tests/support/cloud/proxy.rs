@@ -163,6 +163,7 @@ impl Proxy {
         let (key, service) = call::signed_by(&head.headers);
         let action = call::action(&service, &head.method, &head.uri, &head.headers, &body);
         let (function, keys) = self.function(&key);
+        let is_head = head.method == http::Method::HEAD;
         let mut asked: Value = serde_json::from_slice(&body).unwrap_or_default();
         let fault = self.fault(&function, &action);
         for name in ["expect", "connection", "transfer-encoding"] {
@@ -213,6 +214,10 @@ impl Proxy {
             return Err(super::http::NoAnswer::lost());
         }
         head.headers.remove("transfer-encoding");
+        if is_head {
+            // Its length is that of a body which is not sent.
+            return Ok(Response::from_parts(head, Full::default()));
+        }
         head.headers.remove("content-length");
         Ok(Response::from_parts(head, Full::new(body)))
     }
