@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use tranship_server::{Backend, Formula, FormulaEtags};
+use tranship_server::{Backend, EtagMode, Formula, FormulaEtags, ServerOptions};
 use tranship_tests::cloud::call::Call;
 use tranship_tests::cloud::sides::Sides;
 use tranship_tests::cloud::stack::Stack;
 use tranship_tests::rig::{DESTINATION, SOURCE};
 
-use crate::look::copied;
+use crate::look::{copied, notification};
 
 /// Requests and units, by what they are.
 #[derive(Debug, Default)]
@@ -114,6 +114,56 @@ async fn small_objects_cost_a_twentieth_of_a_request_and_equal_ones_nothing() {
         assert_eq!(server.requests().total(), counts["ListObjectsV2"], "{counts:?}");
     }
     println!("binaries in bytes: {:?}", stack.cloud.build.sizes());
+}
+
+/// The listings show nothing but different `ETag`s: the destination says where a copy came from.
+#[tokio::test]
+async fn an_equal_object_that_listings_cannot_decide_costs_one_head() {
+    const OBJECTS: u32 = 500;
+    let encrypted = ServerOptions { etags: EtagMode::Random, ..ServerOptions::default() };
+    let sides = Sides::with(ServerOptions::default(), encrypted).await;
+    let formula =
+        Formula { count: u64::from(OBJECTS), sizes: vec![1_000, 20_000], ..Formula::default() };
+    sides.here().create_synthetic_bucket(SOURCE, formula, Backend::Memory);
+    let stack = Stack::deploy("undecided", sides, &[]).await;
+    let report = run(&stack).await;
+    assert_eq!(copied(&report), u64::from(OBJECTS), "{report}");
+    forget(&stack);
+    let report = run(&stack).await;
+    assert_eq!(report["outcomes"]["equal"]["objects"], OBJECTS, "{report}");
+    let (here, there) =
+        (stack.sides.source.requests().counts(), stack.sides.destination.requests().counts());
+    println!("500 equal objects that listings cannot decide: {here:?} {there:?}");
+    assert_eq!(here.keys().copied().collect::<Vec<_>>(), ["ListObjectsV2"], "{here:?}");
+    assert_eq!(there.get("HeadObject"), Some(&u64::from(OBJECTS)), "{there:?}");
+    assert_eq!(there.values().sum::<u64>(), there["ListObjectsV2"] + u64::from(OBJECTS));
+    Count::of(&stack.calls()).print("500 of these", f64::from(OBJECTS));
+}
+
+/// A flood of events, as it is after an hour's pause.
+#[tokio::test]
+async fn an_event_costs_its_message_and_a_look_at_both_sides() {
+    const EVENTS: u32 = 400;
+    let stack = Stack::deploy("flood", Sides::start().await, &[("SourceEvents", "create")]).await;
+    stack.switch("S3EventMessages", false).await;
+    for n in 0..EVENTS {
+        let key = format!("{n:04}");
+        stack.sides.put(&key, key.as_str());
+        stack.send("EventQueue", &notification("ObjectCreated:Put", &key, 4)).await;
+    }
+    forget(&stack);
+    stack.switch("S3EventMessages", true).await;
+    stack.drained("EventQueue").await;
+    stack.drained("TransferQueue").await;
+    stack.sides.expect_equal();
+    let mut count = Count::of(&stack.calls());
+    count.add_stores(&stack.sides, &["GetObject", "PutObject"]);
+    count.print("400 events", f64::from(EVENTS));
+    let heads = count.0.iter().filter(|(what, _)| what.ends_with("HeadObject"));
+    let heads = heads.map(|(_, number)| number).sum::<f64>();
+    assert!(heads <= 2.0 * f64::from(EVENTS), "{count:?}");
+    // Its own message is S3's to send, and Lambda's to receive and to delete; what it causes is shared.
+    assert!(count.total() - heads <= 0.5 * f64::from(EVENTS), "{count:?}");
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 //! lost, and the sweep goes on once it can.
 
 use serde_json::{Value, json};
-use tranship_server::Matcher;
-use tranship_tests::cloud::sides::{Sides, secret_of, secret_text};
+use tranship_server::{Fault, Matcher, Rule, Server, ServerOptions};
+use tranship_tests::cloud::sides::{Sides, secret_of, secret_text, serve};
 use tranship_tests::cloud::stack::Stack;
 use tranship_tests::rig::{DESTINATION, SOURCE, credentials, noise};
 
@@ -66,6 +66,23 @@ async fn a_source_that_denies_opens_the_breaker_and_the_sweep_closes_it() {
     }
 }
 
+/// What was good when the functions began is no longer.
+#[tokio::test]
+async fn an_expired_session_opens_the_breaker_and_loses_nothing() {
+    let sides = Sides::start().await;
+    fill(&sides);
+    let expired = Fault::Refuse { status: 400, code: "ExpiredToken" };
+    for operation in ["GetObject", "HeadObject"] {
+        sides.source.faults().add(Rule::new(Matcher::on(operation), expired.clone()));
+    }
+    let stack = Stack::deploy("expired", sides, &[]).await;
+    stack.ask("run").await;
+    let reason = opened(&stack).await;
+    assert!(reason.contains("ExpiredToken"), "{reason}");
+    stack.sides.source.faults().clear();
+    assert_eq!(copied(&ended(&stack).await), 30);
+}
+
 /// The destination's policy begins to deny after some objects.
 #[tokio::test]
 async fn a_policy_that_starts_to_deny_in_mid_run_loses_nothing() {
@@ -100,6 +117,38 @@ async fn a_paused_stack_does_nothing_until_a_person_resumes_it() {
     assert_eq!(stack.ask("resume").await["breaker"], Value::Null);
     let report = stack.run().await;
     assert_eq!(copied(&report), 30, "{report}");
+}
+
+/// The secret and the source change together, and the functions keep running.
+#[tokio::test]
+async fn rotated_credentials_are_read_without_a_deployment() {
+    let sides = Sides::start().await;
+    fill(&sides);
+    let mut stack = Stack::deploy("rotated", sides, &[]).await;
+    assert_eq!(copied(&stack.run().await), 30);
+    // The same store, with other credentials.
+    let rotated = ("AKIDROTATED".to_owned(), "another-canary-that-no-log-may-show".to_owned());
+    let port = stack.sides.source.address().port();
+    let keep = Server::start(ServerOptions::default()).await.unwrap();
+    drop(std::mem::replace(&mut stack.sides.source, keep));
+    let options =
+        ServerOptions { credentials: Some(rotated.clone()), port, ..ServerOptions::default() };
+    stack.sides.source = serve(options).await;
+    stack.sides.here().create_bucket(SOURCE);
+    fill(&stack.sides);
+    stack.sides.put("new", "1");
+    // A connection of the functions that is still open would be answered by the server that is no more;
+    // they drop those that were idle for four seconds.
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    stack.cloud.put_secret(&secret_of("rotated", "Source"), &secret_text(&rotated)).await;
+    stack.ask("run").await;
+    assert_eq!(copied(&ended(&stack).await), 1);
+    for function in ["finder", "worker"] {
+        let log = stack.log(function).await.join("\n");
+        for secret in [&rotated.1, &credentials().1] {
+            assert!(!log.contains(secret.as_str()), "{function} logs a secret");
+        }
+    }
 }
 
 /// Each kind of bad secret opens the breaker, which names the secret, and none of its content.

@@ -5,7 +5,7 @@
 //! the test that needs it. There is one cloud for all tests of a binary, and each test has a stack of
 //! its own in it. It ends with the process.
 
-pub mod actions;
+mod actions;
 pub mod call;
 pub mod http;
 pub mod proxy;
@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, RwLock};
 
 use self::proxy::Proxy;
 use self::sam::Build;
@@ -48,6 +48,9 @@ pub struct Cloud {
     second: Second,
     pub proxy: Proxy,
     pub build: Build,
+    /// Stacks of one bucket share their packages, and `sam delete` takes away those of its stack, which
+    /// another deployment may have found there and is about to use.
+    packages: RwLock<()>,
 }
 
 /// An answer of a service that is an error.
@@ -79,7 +82,7 @@ impl Cloud {
         ];
         let second = Second::told(&variables).await;
         proxy.lead_to(second.port());
-        let cloud = Self { second, proxy, build };
+        let cloud = Self { second, proxy, build, packages: RwLock::default() };
         cloud.s3("PUT", PACKAGES, "").await.unwrap();
         cloud
     }

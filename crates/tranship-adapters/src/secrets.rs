@@ -9,7 +9,7 @@ mod content;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_config::SdkConfig;
@@ -84,6 +84,8 @@ struct Inner {
     age_max_ms: u64,
     clock: Arc<dyn Clock>,
     refused: AtomicBool,
+    /// How often reading it gave other credentials than before.
+    generation: AtomicU64,
     /// Held while the secret is read: whoever comes meanwhile waits for the same answer.
     known: Mutex<Option<Known>>,
 }
@@ -96,6 +98,10 @@ struct Known {
     failed: bool,
     answer: Result<Credentials, SecretError>,
 }
+
+/// Which of the credentials that a secret held one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Generation(u64);
 
 impl fmt::Debug for SecretCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -126,6 +132,7 @@ impl SecretCredentials {
             age_max_ms,
             clock,
             refused: AtomicBool::new(false),
+            generation: AtomicU64::new(0),
             known: Mutex::new(None),
         }))
     }
@@ -134,6 +141,17 @@ impl SecretCredentials {
     /// refused, that happens at most once a minute.
     pub fn refused(&self) {
         self.0.refused.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        Generation(self.0.generation.load(Ordering::Relaxed))
+    }
+
+    /// Whether the secret holds other credentials than those of a request that the store refused. It is
+    /// read again for that, as [`refused`](Self::refused) says.
+    pub(crate) async fn changed_since(&self, refused: Generation) -> bool {
+        self.refused();
+        self.get().await.is_ok() && self.generation() != refused
     }
 
     /// The credentials as they are now.
@@ -152,6 +170,11 @@ impl SecretCredentials {
         let refused_at = if refused { Some(now) } else { refused_before };
         let read = Box::pin(inner.read()).await;
         let failed = read.is_err();
+        if let (Ok(read), Some(before)) = (&read, &before)
+            && !before.answer.as_ref().is_ok_and(|last| is_same(read, last))
+        {
+            inner.generation.fetch_add(1, Ordering::Relaxed);
+        }
         let answer = match (read, before.map(|before| before.answer)) {
             // What was good a while ago is most likely good still.
             (Err(error), Some(Ok(kept))) if error.may_pass() && !ends_before(&kept, now) => {
@@ -212,6 +235,12 @@ impl Inner {
         }
         SecretError::Refused { secret, reason }
     }
+}
+
+fn is_same(one: &Credentials, other: &Credentials) -> bool {
+    one.access_key_id() == other.access_key_id()
+        && one.secret_access_key() == other.secret_access_key()
+        && one.session_token() == other.session_token()
 }
 
 /// Whether credentials end before then. Those without an end do not.

@@ -235,7 +235,9 @@ fn advice(side: Side, error: &StoreError) -> String {
                 "give credentials that are allowed s3:ListBucket, s3:GetObject{writes} there: in the environment, as --{side}-profile, or none at all for a public bucket with --{side}-anonymous"
             )
         }
-        ErrorKind::Expired => "renew the credentials".to_owned(),
+        ErrorKind::Unauthenticated => format!(
+            "give credentials that are good now, in the environment or as --{side}-profile, or none at all for a public bucket with --{side}-anonymous; signatures also need the right time of this machine's clock"
+        ),
         ErrorKind::Throttled | ErrorKind::Unavailable => format!(
             "check --{side}-endpoint and the network; a certificate authority of your own needs --ca-bundle"
         ),

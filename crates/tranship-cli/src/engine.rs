@@ -294,7 +294,7 @@ async fn may_read(source: &dyn ObjectStore, listed: &ListPage) -> Result<(), Sto
     let mut denied = None;
     for object in &listed.objects {
         match patiently(|| source.head(&object.key, None, None)).await {
-            Err(error) if error.kind == ErrorKind::Denied => denied = Some(error),
+            Err(error) if error.kind.is_about_credentials() => denied = Some(error),
             // Whatever else it is, the run finds out, and says so of the object.
             _ => return Ok(()),
         }

@@ -30,12 +30,12 @@ pub enum ErrorKind {
     InvalidPart,
     /// What came back is not what was asked for: status, range, length, `ETag`, checksum or listing.
     Lied,
-    /// Credentials are missing, wrong, or lack the permission.
+    /// The credentials lack the permission, for this object or for all.
     Denied,
     /// This one object may not be read; others can be.
     Forbidden,
-    /// Credentials were good and are no longer.
-    Expired,
+    /// There are no credentials, or the store knows nobody by them: wrong, revoked, expired.
+    Unauthenticated,
     /// The bucket is in another region; the message names it.
     WrongRegion,
     /// The encryption key is disabled, or may not be used.
@@ -76,7 +76,7 @@ impl ErrorKind {
             }
             Self::NoSuchBucket
             | Self::Denied
-            | Self::Expired
+            | Self::Unauthenticated
             | Self::WrongRegion
             | Self::Encryption => Disposition::Halt,
         }
@@ -84,7 +84,7 @@ impl ErrorKind {
 
     /// Whether other credentials may get another answer.
     pub fn is_about_credentials(self) -> bool {
-        matches!(self, Self::Denied | Self::Expired)
+        matches!(self, Self::Denied | Self::Unauthenticated)
     }
 
     /// Whether a write that was answered so may have taken effect all the same.

@@ -154,7 +154,7 @@ pub fn is_final(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::Denied
-            | ErrorKind::Expired
+            | ErrorKind::Unauthenticated
             | ErrorKind::Encryption
             | ErrorKind::WrongRegion
             | ErrorKind::NoSuchBucket

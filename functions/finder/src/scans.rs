@@ -87,7 +87,7 @@ async fn scan(surroundings: &Surroundings, received: &Received) -> Result<Done, 
         return Ok(Done::Listed);
     }
     let lines = surroundings.prefixes.clone().map(|list| -> Arc<dyn KeyLines> { list });
-    match once_more(surroundings, &task, lines.as_ref()).await {
+    match Box::pin(finder::run_scan(&surroundings.stage, &task, lines.as_ref())).await {
         Ok(ScanEnd::Done) => Ok(Done::Listed),
         Ok(ScanEnd::Left) => {
             // The rest is another message's, so that no invocation lasts longer than its time.
@@ -99,22 +99,6 @@ async fn scan(surroundings: &Surroundings, received: &Received) -> Result<Done, 
             Ok(Done::Again(error.to_string()))
         }
         Err(error) => Ok(Done::Again(error.to_string())),
-    }
-}
-
-/// Runs a scan; once more where the credentials were refused, since they may have been rotated, and
-/// are read anew after a refusal.
-async fn once_more(
-    surroundings: &Surroundings,
-    task: &ScanTask,
-    lines: Option<&Arc<dyn KeyLines>>,
-) -> Result<ScanEnd, StageError> {
-    let stage = &surroundings.stage;
-    match Box::pin(finder::run_scan(stage, task, lines)).await {
-        Err(StageError::Store(error)) if error.kind.is_about_credentials() => {
-            Box::pin(finder::run_scan(stage, task, lines)).await
-        }
-        ended => ended,
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) async fn handle(
     let mut unreadable = 0;
     for message in &event.records {
         let received = batch::received(message);
-        let work = batch::caught(Box::pin(work(&surroundings, &received)));
+        let work = batch::caught(Box::pin(worker::run(stage, &received)));
         let done = match deadline::within(stage, deadline_ms, work).await {
             Some(Ok(done)) => done,
             Some(Err(panic)) => Done::Again { after_ms: PAUSE_MS, why: panic },
@@ -41,18 +41,6 @@ pub(crate) async fn handle(
     let took_ms = stage.clock.now().0.saturating_sub(began.0);
     tell(&surroundings, &before, &answer, unreadable, took_ms);
     Ok(answer)
-}
-
-/// Runs a task; once more where the credentials were refused, since they may have been rotated, and
-/// are read anew after a refusal.
-async fn work(surroundings: &Surroundings, received: &Received) -> Done {
-    let stage = &surroundings.stage;
-    match Box::pin(worker::run(stage, received)).await {
-        Done::Halt(error) if error.kind.is_about_credentials() => {
-            Box::pin(worker::run(stage, received)).await
-        }
-        done => done,
-    }
 }
 
 /// Does what is to become of a message. Whatever fails here leaves it in its queue.

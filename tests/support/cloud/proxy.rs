@@ -17,6 +17,7 @@ use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::actions::Actions;
 use super::call::{self, Call};
 use super::http::send;
 use super::sign::Keys;
@@ -47,6 +48,7 @@ pub struct Trouble {
 
 #[derive(Default)]
 struct State {
+    used: Actions,
     calls: Vec<Call>,
     troubles: Vec<Trouble>,
     /// Functions and their keys, by access key.
@@ -242,7 +244,9 @@ impl Proxy {
 
     fn record(&self, call: Call) {
         if !call.function.is_empty() {
-            self.state().calls.push(call);
+            let mut state = self.state();
+            state.used.add(&call);
+            state.calls.push(call);
         }
     }
 }

@@ -81,6 +81,7 @@ impl Stack {
         let (name, parameters) = (self.name.clone(), self.parameters.clone());
         let (build, endpoint) = (&self.cloud.build, self.cloud.proxy.endpoint());
         let deploy = move || build.deploy(&endpoint, &name, &parameters);
+        let _packages = self.cloud.packages.read().await;
         tokio::task::spawn_blocking(deploy).await.unwrap();
         self.learn().await;
     }
@@ -112,6 +113,7 @@ impl Stack {
     pub async fn delete(&self) {
         let (build, endpoint) = (&self.cloud.build, self.cloud.proxy.endpoint());
         let name = self.name.clone();
+        let _packages = self.cloud.packages.write().await;
         tokio::task::spawn_blocking(move || build.delete(&endpoint, &name)).await.unwrap();
     }
 

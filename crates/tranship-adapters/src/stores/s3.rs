@@ -37,6 +37,7 @@ use tranship_core::store::{
 
 pub use self::settings::{S3Settings, Sse, StaticCredentials};
 pub use crate::http::{check_ca_bundle, http_client};
+use crate::secrets::{Generation, SecretCredentials};
 
 /// For calls without bodies, and for the headers of those that answer with one.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
@@ -100,8 +101,10 @@ impl S3Store {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
+        let credentials = self.credentials();
         match tokio::time::timeout(timeout, Box::pin(request)).await {
-            Ok(answer) => answer.map_err(|error| self.failed(call, &error)),
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.failed(call, credentials, &error).await),
             Err(_) => Err(self.timed_out(call, timeout)),
         }
     }
@@ -116,23 +119,39 @@ impl S3Store {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
+        let credentials = self.credentials();
         match pulse.guard(Box::pin(request)).await {
-            Some(answer) => answer.map_err(|error| self.failed(call, &error)),
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(error)) => Err(self.failed(call, credentials, &error).await),
             None => Err(self.timed_out(call, watch::WRITE_STANDSTILL_MAX)),
         }
     }
 
-    fn failed<E>(&self, call: Call<'_>, error: &SdkError<E, HttpResponse>) -> StoreError
+    /// Which credentials of the secret a request that is sent now may be signed with.
+    fn credentials(&self) -> Option<Generation> {
+        self.settings.secret.as_ref().map(SecretCredentials::generation)
+    }
+
+    async fn failed<E>(
+        &self,
+        call: Call<'_>,
+        credentials: Option<Generation>,
+        error: &SdkError<E, HttpResponse>,
+    ) -> StoreError
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
         let (kind, mut message) = errors::explain(call.operation, self.place(), error);
-        if let (ErrorKind::Denied | ErrorKind::Expired, Some(secret)) =
-            (kind, &self.settings.secret)
-        {
-            secret.refused();
+        if !kind.is_about_credentials() {
+            return self.error(call, kind, message);
         }
-        if let (ErrorKind::Denied, Some(profile)) = (kind, &self.settings.profile) {
+        if let (Some(secret), Some(credentials)) = (&self.settings.secret, credentials)
+            && secret.changed_since(credentials).await
+        {
+            message.push_str("; the secret holds other credentials by now, and they are tried");
+            return self.error(call, ErrorKind::Unavailable, message);
+        }
+        if let Some(profile) = &self.settings.profile {
             message.push_str("; the profile is ");
             message.push_str(&escape(profile));
         }

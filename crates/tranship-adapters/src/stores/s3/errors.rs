@@ -83,24 +83,24 @@ const BY_CODE: &[(ErrorKind, &[&str])] = &[
     (ErrorKind::InvalidPart, &["InvalidPart", "InvalidPartOrder"]),
     (
         ErrorKind::Denied,
+        &["AccessDenied", "AccessDeniedException", "AllAccessDisabled", "Unauthorized"],
+    ),
+    (
+        ErrorKind::Unauthenticated,
         &[
-            "AccessDenied",
-            "AccessDeniedException",
             "AccountProblem",
-            "AllAccessDisabled",
+            "ExpiredToken",
+            "ExpiredTokenException",
             "InvalidAccessKeyId",
             "InvalidSecurity",
             "InvalidToken",
             "NotSignedUp",
             "RequestTimeTooSkewed",
+            "SecurityTokenExpired",
             "SignatureDoesNotMatch",
-            "Unauthorized",
+            "TokenRefreshRequired",
             "UserDisable",
         ],
-    ),
-    (
-        ErrorKind::Expired,
-        &["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "SecurityTokenExpired"],
     ),
     (
         ErrorKind::WrongRegion,
@@ -189,13 +189,14 @@ pub(super) const NO_REGION: &str =
 
 fn explain_credentials(error: &(dyn Error + 'static)) -> Option<(ErrorKind, String)> {
     if let Some(secret) = SecretError::behind(error) {
-        let kind = if secret.may_pass() { ErrorKind::Unavailable } else { ErrorKind::Denied };
+        let kind =
+            if secret.may_pass() { ErrorKind::Unavailable } else { ErrorKind::Unauthenticated };
         return Some((kind, secret.to_string()));
     }
     let cause = chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())?;
     let kind = match cause {
         CredentialsError::ProviderTimedOut(_) => ErrorKind::Unavailable,
-        _ => ErrorKind::Denied,
+        _ => ErrorKind::Unauthenticated,
     };
     Some((kind, format!("{NO_CREDENTIALS} ({})", causes(cause))))
 }
@@ -275,7 +276,7 @@ mod tests {
             ("GetObject", 412, "PreconditionFailed", K::PreconditionFailed),
             ("GetObject", 301, "PermanentRedirect", K::WrongRegion),
             ("GetObject", 400, "AuthorizationHeaderMalformed", K::WrongRegion),
-            ("GetObject", 400, "ExpiredToken", K::Expired),
+            ("GetObject", 400, "ExpiredToken", K::Unauthenticated),
             ("GetObject", 403, "SomethingNew", K::Denied),
             ("GetObject", 400, "KMS.DisabledException", K::Encryption),
             ("GetObject", 400, "KMS.ThrottlingException", K::Throttled),
