@@ -161,9 +161,13 @@ async fn an_event_costs_its_message_and_a_look_at_both_sides() {
     count.print("400 events", f64::from(EVENTS));
     let heads = count.0.iter().filter(|(what, _)| what.ends_with("HeadObject"));
     let heads = heads.map(|(_, number)| number).sum::<f64>();
-    assert!(heads <= 2.0 * f64::from(EVENTS), "{count:?}");
-    // Its own message is S3's to send, and Lambda's to receive and to delete; what it causes is shared.
-    assert!(count.total() - heads <= 0.5 * f64::from(EVENTS), "{count:?}");
+    assert!(heads <= f64::from(EVENTS), "{count:?}");
+    // The rest is a batch's, however many events are in it: 10 here, up to 100 on AWS. Its own message is
+    // S3's to send, and Lambda's to receive and to delete.
+    let batches = count.0["sqs:SendMessageBatch"];
+    let secrets = count.0["secretsmanager:GetSecretValue"];
+    println!("{} for each batch", (count.total() - heads - secrets) / batches);
+    assert!(count.total() - heads - secrets <= 8.0 * batches, "{count:?}");
 }
 
 #[tokio::test]
@@ -240,14 +244,17 @@ async fn cold_starts_are_measured() {
         ("s3-event", json!({ "Records": [] })),
         ("completer", json!({ "header": "00", "epoch": 1, "attempt": 1 })),
     ] {
-        let mut took = Vec::new();
+        let (mut first, mut next) = (Vec::new(), Vec::new());
         for _ in 0..3 {
-            let began = tokio::time::Instant::now();
-            stack.invoke(function, event.clone()).await.ok();
-            took.push(began.elapsed().as_millis());
+            stack.kill(function);
+            for took in [&mut first, &mut next] {
+                let began = tokio::time::Instant::now();
+                stack.invoke(function, event.clone()).await.ok();
+                took.push(began.elapsed().as_millis());
+            }
         }
-        let warm = took[1..].iter().min().unwrap();
-        let cold = took[0].saturating_sub(*warm);
+        let warm = next.iter().min().unwrap();
+        let cold = first.iter().min().unwrap().saturating_sub(*warm);
         let memory = stack.memory_kib(function);
         println!("{function}: cold start {cold} ms, warm {warm} ms, memory {memory} KiB");
         assert!(cold < 5_000, "{function} takes {cold} ms to begin");
