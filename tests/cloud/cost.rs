@@ -113,7 +113,14 @@ async fn small_objects_cost_a_twentieth_of_a_request_and_equal_ones_nothing() {
         let counts = server.requests().counts();
         assert_eq!(server.requests().total(), counts["ListObjectsV2"], "{counts:?}");
     }
+    print_memory(&stack);
     println!("binaries in bytes: {:?}", stack.cloud.build.sizes());
+}
+
+fn print_memory(stack: &Stack) {
+    for function in ["finder", "worker", "completer", "s3-event"] {
+        println!("memory of {function}: at most {} KiB", stack.memory_kib(function));
+    }
 }
 
 /// The listings show nothing but different `ETag`s: the destination says where a copy came from.
@@ -189,6 +196,7 @@ async fn a_part_costs_three_requests_and_an_object_four_transitions() {
     let stack = Stack::deploy("parts", sides, &[("StateMachineType", "STANDARD")]).await;
     let report = run(&stack).await;
     assert_eq!(copied(&report), u64::from(OBJECTS), "{report}");
+    print_memory(&stack);
     let transitions = transitions(&stack).await;
     println!("transitions: {transitions:?}");
     assert_eq!(transitions.len(), 2, "one execution for each object");
