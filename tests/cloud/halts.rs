@@ -68,7 +68,7 @@ async fn a_source_that_denies_opens_the_breaker_and_the_sweep_closes_it() {
 
 /// What was good when the functions began is no longer.
 #[tokio::test]
-async fn an_expired_session_opens_the_breaker_and_loses_nothing() {
+async fn expired_credentials_open_the_breaker_and_lose_nothing() {
     let sides = Sides::start().await;
     fill(&sides);
     let expired = Fault::Refuse { status: 400, code: "ExpiredToken" };
