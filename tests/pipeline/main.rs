@@ -12,4 +12,5 @@ mod ports;
 mod resume;
 mod simulation;
 mod single_fault;
+mod strange_answers;
 mod visits;
