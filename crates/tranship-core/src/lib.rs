@@ -14,6 +14,7 @@ pub mod completer;
 pub mod error;
 pub mod finder;
 pub mod layout;
+mod listing;
 pub mod location;
 pub mod loss;
 pub mod message;
