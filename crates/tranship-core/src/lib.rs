@@ -31,4 +31,5 @@ pub mod stage;
 pub mod store;
 pub mod sweep;
 pub mod token;
+pub mod verify;
 pub mod worker;
