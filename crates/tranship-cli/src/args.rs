@@ -6,12 +6,14 @@
 
 mod copy;
 mod stack;
+mod verify;
 
 pub use copy::{
-    CarryArgs, CompareArgs, CopyArgs, DeleteArgs, DestinationArgs, PaceArgs, SelectArgs,
+    CarryArgs, CompareArgs, CopyArgs, DeleteArgs, DestinationArgs, KeysArgs, PaceArgs, SelectArgs,
     SourceArgs, StateArgs,
 };
 pub use stack::{RunArgs, STACK_HELP, StackArgs, StatusArgs};
+pub use verify::{VERIFY_HELP, VerifyArgs};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -49,6 +51,9 @@ pub enum Command {
     /// Make the destination equal to the source: one run
     #[command(after_long_help = help_of_copy())]
     Copy(Box<CopyArgs>),
+    /// Compare both sides anew, without any ledger, and say how well their equality is known
+    #[command(after_help = VERIFY_HELP)]
+    Verify(Box<VerifyArgs>),
     /// Copy a world of awkward objects between two built-in stores, and check every byte
     #[command(after_help = EXIT_CODES_HELP)]
     Demo(DemoArgs),

@@ -8,10 +8,13 @@ mod format;
 mod meter;
 mod stack;
 mod summary;
+mod verify;
 
+pub(crate) use events::line as json_line;
 pub use format::{count_text, duration_text, size_text};
 pub use meter::{Meter, View};
 pub use summary::{Ending, Summary};
+pub use verify::Walked;
 
 use std::fmt;
 use std::io::{self, Write};

@@ -16,3 +16,4 @@ mod stack;
 mod stores;
 mod support;
 mod usage;
+mod verify;
