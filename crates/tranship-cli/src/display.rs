@@ -236,6 +236,20 @@ impl Reporter {
         self.tell(&format::failure(failure));
     }
 
+    /// A document that was asked for, whatever the display.
+    pub fn print_json(&self, document: &serde_json::Value) {
+        self.print(&format!("{document:#}\n"));
+    }
+
+    /// What a look at both sides found: each finding as an event, or all as a text.
+    pub fn looked(&self, events: &[serde_json::Value], text: &str) {
+        self.close();
+        match self.0.display {
+            Display::Json => events.iter().for_each(|event| self.event(event)),
+            _ => self.print(text),
+        }
+    }
+
     /// Takes the bar away.
     pub fn close(&self) {
         self.0.bar.finish_and_clear();

@@ -221,7 +221,7 @@ pub(crate) fn failure(error: EngineError) -> Failure {
 }
 
 /// What to do about a side that cannot be used.
-fn advice(side: Side, error: &StoreError) -> String {
+pub(crate) fn advice(side: Side, error: &StoreError) -> String {
     match error.kind {
         ErrorKind::NoSuchBucket => {
             format!("create the bucket, or correct its name or --{side}-endpoint")

@@ -21,6 +21,8 @@ pub enum Exit {
     Different,
     /// Two sides that were compared are not known to differ, nor proven to be equal.
     NotProvable,
+    /// A look at two sides found what keeps a copy from working.
+    Unfit,
     /// Ctrl-C, or a termination signal.
     Interrupted,
 }
@@ -36,6 +38,7 @@ Exit codes:
     5  the ledger cannot be opened, read or written
     6  verify: the sides differ
     7  verify: no difference is known, and equality is not proven
+    8  doctor: something keeps a copy from working
   130  interrupted; the same command resumes";
 
 impl Exit {
@@ -49,6 +52,7 @@ impl Exit {
             Self::Ledger => 5,
             Self::Different => 6,
             Self::NotProvable => 7,
+            Self::Unfit => 8,
             Self::Interrupted => 130,
         }
     }
@@ -98,6 +102,7 @@ mod tests {
             Exit::Ledger,
             Exit::Different,
             Exit::NotProvable,
+            Exit::Unfit,
             Exit::Interrupted,
         ];
         let mut codes: Vec<u8> = all.iter().map(|exit| exit.code()).collect();

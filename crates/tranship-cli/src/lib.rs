@@ -8,6 +8,7 @@
 pub mod args;
 pub mod demo;
 pub mod display;
+pub mod doctor;
 pub mod driver;
 pub mod embedded;
 pub mod engine;
@@ -29,7 +30,7 @@ use std::path::Path;
 
 use clap::{CommandFactory, Parser};
 
-use crate::args::{Cli, Command, CopyArgs, DemoArgs, VerifyArgs};
+use crate::args::{Cli, Command, CopyArgs, DemoArgs, DoctorArgs, VerifyArgs};
 use crate::display::{Display, Reporter};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Stop;
@@ -47,6 +48,7 @@ pub async fn run(args: Vec<OsString>, env: BTreeMap<String, String>) -> Exit {
     match cli.command {
         Command::Copy(args) => Box::pin(copy(&args, &env, resume)).await,
         Command::Verify(args) => Box::pin(verify(&args, &env, resume)).await,
+        Command::Doctor(args) => Box::pin(doctor(&args, &env, resume)).await,
         Command::Demo(args) => Box::pin(demo(args, resume)).await,
         Command::Status(args) => Box::pin(of_stack(Order::Status(args))).await,
         Command::Run(args) => Box::pin(of_stack(Order::Run(args))).await,
@@ -99,6 +101,32 @@ async fn verify(args: &VerifyArgs, env: &BTreeMap<String, String>, resume: Strin
             reporter.verification_left();
             Ok(Exit::Interrupted)
         }
+    };
+    finish(&reporter, result)
+}
+
+async fn doctor(args: &DoctorArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
+    let as_verify = args.as_verify();
+    let settings = with_config(&as_verify.as_copy(), env, |file| {
+        VerifySettings::resolve(&as_verify, env, file)
+    });
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Usage;
+        }
+    };
+    let display = Display::choose(settings.verbosity, io::stderr().is_terminal());
+    let reporter = Reporter::new(display, resume);
+    if args.print_policy {
+        reporter.print_json(&doctor::policies(&settings));
+        return Exit::Success;
+    }
+    // Stopped at once, and between any two calls: what a probe left is named by its prefix.
+    let result = tokio::select! {
+        result = doctor::doctor(&settings, args.write_probe, &reporter) => result,
+        () = interrupt::first_signal() => Ok(Exit::Interrupted),
     };
     finish(&reporter, result)
 }

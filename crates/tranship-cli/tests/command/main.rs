@@ -7,6 +7,7 @@
 )]
 
 mod copying;
+mod doctor;
 mod lambda;
 mod ledgers;
 mod mistakes;

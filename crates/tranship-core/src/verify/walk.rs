@@ -30,7 +30,7 @@ const KEYS_BEFORE_SPLIT: u64 = 4_000;
 /// Rounds of attempts at a page; each is a few requests.
 const LISTING_ROUNDS: u32 = 3;
 /// Pause of a worker that has nothing to do.
-const IDLE_MS: u64 = 5;
+const IDLE_MS: u64 = 20;
 
 /// A part of the listing that could not be had. Nothing is known of its keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
