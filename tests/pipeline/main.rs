@@ -10,4 +10,5 @@ mod large;
 mod ports;
 mod resume;
 mod simulation;
+mod verify;
 mod visits;

@@ -17,7 +17,7 @@ use tranship_core::ports::Clock;
 use tranship_core::progress::Progress;
 use tranship_core::store::{ListRequest, ObjectStore};
 use tranship_core::verify::tally::{Conclusion, Tally};
-use tranship_core::verify::walk::{Plan, Tell, Verification, Window};
+use tranship_core::verify::walk::{KEYS_BEFORE_SPLIT, Plan, Tell, Verification, Window};
 use tranship_core::verify::{Finding, Kind};
 
 use self::report::{Leftovers, Report};
@@ -53,6 +53,7 @@ pub async fn verify(settings: VerifySettings, reporter: Reporter) -> Result<Exit
         deep: settings.deep,
         workers: Limits::default().scans_max.min(streams),
         streams,
+        keys_before_split: KEYS_BEFORE_SPLIT,
     };
     let workers = plan.workers;
     let verification = Verification::new(plan, source, destination, clock, progress.clone());

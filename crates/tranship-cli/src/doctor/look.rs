@@ -222,15 +222,15 @@ async fn bucket(side: Side, store: &S3Store) -> Vec<Finding> {
         }
     }];
     if side == Side::Destination {
-        let rule = "a lifecycle rule that aborts incomplete uploads";
+        let rule = "lifecycle rule that aborts incomplete uploads";
         findings.push(match facts.aborts_incomplete_uploads {
-            Some(true) => Finding::good(side, "lifecycle", format!("there is {rule}")),
+            Some(true) => Finding::good(side, "lifecycle", format!("there is a {rule}")),
             Some(false) => {
                 let to_do = "add one of some days: parts of a transfer that is given up are billed until then";
                 Finding::new(side, "lifecycle", State::Advice, format!("there is no {rule}"), to_do)
             }
             None => {
-                let what = format!("whether there is {rule} cannot be asked");
+                let what = format!("whether there is a {rule} cannot be asked");
                 let to_do = "allow s3:GetLifecycleConfiguration";
                 Finding::new(side, "lifecycle", State::Unknown, what, to_do)
             }

@@ -144,7 +144,7 @@ fn grades(out: &mut String, total: &Sums) -> std::fmt::Result {
     let bars: Vec<(String, Shares)> = total
         .grades()
         .map(|(grade, count)| {
-            let label = format!("{}: {}", grade.name(), grade.meaning());
+            let label = format!("grade {}", grade.name());
             let shares = if grade <= Grade::C {
                 Shares { proven: count, ..Shares::default() }
             } else {
@@ -153,7 +153,11 @@ fn grades(out: &mut String, total: &Sums) -> std::fmt::Result {
             (label, shares)
         })
         .collect();
-    out.push_str("<h2>Grade of the evidence</h2>\n");
+    out.push_str("<h2>Grade of the evidence</h2>\n<table>\n");
+    for grade in Grade::ALL {
+        writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", grade.name(), text(grade.meaning()))?;
+    }
+    out.push_str("</table>\n");
     both_plots(out, &bars)
 }
 

@@ -26,7 +26,7 @@ use crate::stage::Patience;
 use crate::store::{Listed, ObjectStore};
 
 /// Keys after which a range is split, if a worker is free. It doubles where no split was found.
-const KEYS_BEFORE_SPLIT: u64 = 4_000;
+pub const KEYS_BEFORE_SPLIT: u64 = 4_000;
 /// Rounds of attempts at a page; each is a few requests.
 const LISTING_ROUNDS: u32 = 3;
 /// Pause of a worker that has nothing to do.
@@ -84,6 +84,7 @@ pub struct Verification {
     /// HEADs, and pieces of objects, at a time.
     pub streams: Semaphore,
     workers: usize,
+    keys_before_split: u64,
     stopping: AtomicBool,
     ranges: Mutex<Ranges>,
 }
@@ -102,7 +103,9 @@ pub struct Plan {
     pub deep: bool,
     /// Ranges that are walked side by side.
     pub workers: usize,
+    /// HEADs, and pieces of objects, at a time.
     pub streams: usize,
+    pub keys_before_split: u64,
 }
 
 /// What a worker does next.
@@ -131,6 +134,7 @@ impl Verification {
             progress,
             streams: Semaphore::new(plan.streams.max(1)),
             workers: plan.workers.max(1),
+            keys_before_split: plan.keys_before_split,
             stopping: AtomicBool::new(false),
             ranges: Mutex::new(ranges),
         }
@@ -179,7 +183,7 @@ impl Verification {
 
     async fn walk(&self, mut range: Range, tell: &Tell) -> Result<(), String> {
         let mut sides = self.sides(range.after.as_ref());
-        let (mut keys, mut before_split) = (0, KEYS_BEFORE_SPLIT);
+        let (mut keys, mut before_split) = (0, self.keys_before_split);
         while !self.stopping.load(Ordering::Relaxed) {
             if let Err(error) = self.fill(&mut sides, range.through.as_ref()).await {
                 let Range { after, through } = range;
