@@ -13,4 +13,5 @@ mod resume;
 mod simulation;
 mod single_fault;
 mod strange_answers;
+mod verify;
 mod visits;

@@ -90,7 +90,7 @@ pub(super) fn run_ended(summary: &Summary, resume: &str) -> Value {
 }
 
 /// An event as it is written: every character beyond ASCII, and DEL, as JSON's `\uXXXX`.
-pub(super) fn line(event: &Value) -> String {
+pub(crate) fn line(event: &Value) -> String {
     ascii(&event.to_string())
 }
 

@@ -55,6 +55,19 @@ impl S3Store {
         }
     }
 
+    /// Whether object locks are on. A store that knows no such thing has none.
+    pub async fn has_object_locks(&self) -> Result<bool, StoreError> {
+        let request = self.client.get_object_lock_configuration().bucket(self.bucket_name()).send();
+        let call = Call::bucket("GetObjectLockConfiguration");
+        match self.send(call, CALL_TIMEOUT, request).await {
+            Ok(output) => Ok(output.object_lock_configuration.is_some()),
+            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Unsupported) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     pub(super) async fn list_page(&self, request: &ListRequest) -> Result<ListPage, StoreError> {
         let after = ObjectKey::new(request.prefix.as_str());
         let call = Call::new("ListObjectsV2", &after);
