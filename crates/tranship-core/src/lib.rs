@@ -13,6 +13,7 @@ pub mod compare;
 pub mod completer;
 pub mod error;
 pub mod finder;
+pub mod forecast;
 pub mod layout;
 pub mod location;
 pub mod loss;
