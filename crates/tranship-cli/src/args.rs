@@ -8,8 +8,8 @@ mod copy;
 mod stack;
 
 pub use copy::{
-    CarryArgs, CompareArgs, CopyArgs, DeleteArgs, DestinationArgs, PaceArgs, SelectArgs,
-    SourceArgs, StateArgs,
+    CarryArgs, CompareArgs, CopyArgs, DeleteArgs, DestinationArgs, ForecastArgs, PaceArgs,
+    SelectArgs, SourceArgs, StateArgs,
 };
 pub use stack::{RunArgs, STACK_HELP, StackArgs, StatusArgs};
 
@@ -49,6 +49,9 @@ pub enum Command {
     /// Make the destination equal to the source: one run
     #[command(after_long_help = help_of_copy())]
     Copy(Box<CopyArgs>),
+    /// Say what copy would do, and write nothing: as copy --dry-run, with the same options
+    #[command(after_long_help = help_of_copy())]
+    Plan(Box<CopyArgs>),
     /// Copy a world of awkward objects between two built-in stores, and check every byte
     #[command(after_help = EXIT_CODES_HELP)]
     Demo(DemoArgs),

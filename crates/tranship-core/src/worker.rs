@@ -6,6 +6,7 @@
 //! task alive: the message comes back later.
 
 mod delete;
+mod foresee;
 mod park;
 mod parts;
 mod plan;
@@ -116,7 +117,9 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask, receives: u32) -> Result
             None => left = true,
             Some(Ok(Settled::ByHeader)) => {}
             Some(Ok(Settled::Now(outcome, losses))) => {
-                settlements.push(Settlement { object, outcome, listed_size, note: None, losses });
+                let prefix = stage.prefix_of(&entry.key);
+                let note = None;
+                settlements.push(Settlement { object, outcome, listed_size, note, losses, prefix });
             }
             Some(Err(StageError::Ledger(error))) => return Err(error.into()),
             Some(Err(StageError::Store(error))) => match error.disposition() {
@@ -183,10 +186,10 @@ async fn give_up(
     {
         park::park_planned(stage, &HeaderId::of(&key), &account, &error.to_string()).await?;
     }
-    Ok(failed(account.object, entry, error))
+    Ok(failed(stage, account.object, entry, error))
 }
 
-fn failed(object: u32, entry: &Entry, error: &StoreError) -> Settlement {
+fn failed(stage: &Stage, object: u32, entry: &Entry, error: &StoreError) -> Settlement {
     // A key that only the destination has is left there; the listing's balance does not know it.
     let outcome = match entry.action {
         Action::Delete => Outcome::Extra,
@@ -199,7 +202,8 @@ fn failed(object: u32, entry: &Entry, error: &StoreError) -> Settlement {
         etag: entry.etag.clone(),
     };
     let (listed_size, losses) = (entry.size, Losses::new());
-    Settlement { object, outcome, listed_size, note: Some(note), losses }
+    let prefix = stage.prefix_of(&entry.key);
+    Settlement { object, outcome, listed_size, note: Some(note), losses, prefix }
 }
 
 /// Works on one object, unless the process is to end; says which one it was.

@@ -10,6 +10,8 @@ mod copying;
 mod lambda;
 mod ledgers;
 mod mistakes;
+mod planning;
+mod reporting;
 mod resume;
 mod signals;
 mod stack;
