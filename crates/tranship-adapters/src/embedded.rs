@@ -16,10 +16,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use redb::backends::FileBackend;
-use redb::{Builder, Database, DatabaseError, ReadableDatabase as _, StorageError};
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError};
 use tokio::sync::oneshot;
 use tranship_core::error::LedgerError;
-use tranship_core::ports::{Clock, Queue};
+use tranship_core::ports::{Clock, Queue, Row};
+use tranship_core::rows::RowKey;
 
 pub(crate) use self::tables::{DUE, RECEIVES, ROWS, messages, number_of, row_of};
 use self::tables::{Identity, MAGIC, identity, last_message};
@@ -302,7 +303,26 @@ fn refused(path: &Path, error: DatabaseError) -> OpenError {
     }
 }
 
-fn check(path: &Path, database: &Database, transfer_id: &str) -> Result<(), OpenError> {
+/// Reads one row of a transfer's ledger, and leaves the file as it is: open for no longer than that.
+pub(crate) fn read_row(
+    path: &Path,
+    transfer_id: &str,
+    key: &RowKey,
+) -> Result<Option<Row>, OpenError> {
+    let database = builder().open_read_only(path).map_err(|error| refused(path, error))?;
+    check(path, &database, transfer_id)?;
+    let read = || -> Result<Option<Row>, redb::Error> {
+        let rows = database.begin_read()?.open_table(ROWS)?;
+        Ok(rows.get(key.0.as_str())?.map(|row| row_of(row.value())))
+    };
+    read().map_err(|error| damaged(path, &error))
+}
+
+fn check(
+    path: &Path,
+    database: &impl ReadableDatabase,
+    transfer_id: &str,
+) -> Result<(), OpenError> {
     let foreign =
         |detail: &str| OpenError::Foreign { path: path.to_owned(), detail: detail.to_owned() };
     let identity = identity(database)

@@ -1,7 +1,8 @@
-//! The ledger port's adapters: DynamoDB, the embedded file, and memory.
+//! The ledger port's adapters: DynamoDB, the embedded file, memory, and memory over a file for a dry run.
 
 pub mod dynamodb;
 pub mod embedded;
+pub mod looking;
 pub mod memory;
 
 use tranship_core::error::LedgerError;

@@ -10,8 +10,8 @@ mod stack;
 mod verify;
 
 pub use copy::{
-    CarryArgs, CompareArgs, CopyArgs, DeleteArgs, DestinationArgs, KeysArgs, PaceArgs, SelectArgs,
-    SourceArgs, StateArgs,
+    CarryArgs, CompareArgs, CopyArgs, DeleteArgs, DestinationArgs, ForecastArgs, KeysArgs,
+    PaceArgs, SelectArgs, SourceArgs, StateArgs,
 };
 pub use doctor::{DOCTOR_HELP, DoctorArgs};
 pub use stack::{RunArgs, STACK_HELP, StackArgs, StatusArgs};
@@ -53,6 +53,9 @@ pub enum Command {
     /// Make the destination equal to the source: one run
     #[command(after_long_help = help_of_copy())]
     Copy(Box<CopyArgs>),
+    /// Say what copy would do, and write nothing: as copy --dry-run, with the same options
+    #[command(after_long_help = help_of_copy())]
+    Plan(Box<CopyArgs>),
     /// Compare both sides anew, without any ledger, and say how well their equality is known
     #[command(after_help = VERIFY_HELP)]
     Verify(Box<VerifyArgs>),

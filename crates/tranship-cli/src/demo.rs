@@ -16,6 +16,7 @@ use crate::embedded::{self, Files, Names, objects};
 use crate::engine::Parts;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Stop;
+use crate::plan::Outlook;
 use world::{DESTINATION, SOURCE, Scale};
 
 const KEYS: (&str, &str) = ("DEMOACCESSKEY", "demo-secret");
@@ -113,6 +114,7 @@ async fn pass(
         source: transfer.source.display(),
         destination: transfer.destination.display(),
         dry_run: false,
+        outlook: Outlook::default(),
     };
     let parts = Parts {
         transfer,

@@ -3,9 +3,10 @@
 //! Progress goes to standard error: a bar on a terminal, a plain line now and then elsewhere. The
 //! summary, and with `--json` every event, goes to standard output. Keys are escaped on their way.
 
-mod events;
+pub(crate) mod events;
 mod format;
 mod meter;
+mod plan;
 mod stack;
 mod summary;
 mod verify;

@@ -1,4 +1,4 @@
-//! `tranship copy`: from settings to an engine, and from its end to a summary.
+//! `tranship copy` and `tranship plan`: from settings to an engine, and from its end to a summary.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,20 +10,23 @@ use tranship_core::finder::KeyLines;
 use tranship_core::location::Location;
 use tranship_core::outcome::Outcome;
 use tranship_core::policy::{DeleteGuard, Filter, Limits, Policy, ServerSide};
-use tranship_core::progress::Progress;
-use tranship_core::rows::{Run, RunState};
+use tranship_core::progress::{Progress, ProgressReading};
+use tranship_core::rows::RunState;
 
 use crate::display::{Ending, Reporter, RunStart, Summary};
 use crate::driver::Ended;
-use crate::engine::{Engine, EngineError, Parts, Side};
+use crate::engine::{Engine, EngineError, Finished, Parts, Side};
 use crate::exit::{Exit, Failure};
 use crate::failure_list::{FailureList, check_place};
 use crate::interrupt::Stop;
 use crate::keys_file::KeysFile;
+use crate::plan::{Made, Outlook, Plan};
+use crate::report::{Report, RunEnd};
 use crate::settings::{
     BASE_MEMORY_BYTES, CopySettings, STREAM_MEMORY_BYTES, SelectSettings, ServerSideCopy,
     SideSettings, Sse, patterns,
 };
+use crate::timeline::Timeline;
 
 const CA_BUNDLE_REMEDY: &str = "name a readable PEM file of certificates with --ca-bundle";
 
@@ -35,11 +38,13 @@ pub async fn copy(settings: CopySettings, reporter: Reporter, stop: Stop) -> Res
         source: settings.source.location.display(),
         destination: settings.destination.location.display(),
         dry_run: settings.dry_run,
+        outlook: Outlook::of(&settings),
     };
     let files = Files {
         failures: settings.failures.as_deref(),
         manifest: settings.delete.as_ref().and_then(|delete| delete.manifest.as_deref()),
         keys: settings.select.keys_from.as_deref(),
+        report: settings.report.as_deref(),
     };
     let summary = run(parts, &names, &reporter, &stop, files).await?;
     reporter.run_ended(&summary);
@@ -53,6 +58,8 @@ pub(crate) struct Names {
     pub(crate) source: String,
     pub(crate) destination: String,
     pub(crate) dry_run: bool,
+    /// What a plan reckons with.
+    pub(crate) outlook: Outlook,
 }
 
 /// The files that a run reads and writes besides its ledger.
@@ -61,6 +68,8 @@ pub(crate) struct Files<'a> {
     pub(crate) failures: Option<&'a Path>,
     pub(crate) manifest: Option<&'a Path>,
     pub(crate) keys: Option<&'a Path>,
+    /// The folder of the run report.
+    pub(crate) report: Option<&'a Path>,
 }
 
 /// Runs an engine to its end under the reporter's eyes.
@@ -71,19 +80,14 @@ pub(crate) async fn run(
     stop: &Stop,
     files: Files<'_>,
 ) -> Result<Summary, Failure> {
-    let progress = Arc::new(Progress::default());
+    let progress =
+        Arc::new(if names.dry_run { Progress::with_survey() } else { Progress::default() });
     // A store that does not answer must not keep a person who wants to leave.
     let engine = tokio::select! {
         engine = Engine::assemble(parts, progress.clone()) => engine.map_err(failure)?,
         () = stop.requested() => return Err(interrupted_before()),
     };
-    if let Some(manifest) = files.manifest {
-        check_place(manifest).map_err(|error| {
-            let what = format!("the manifest {} cannot be written: {error}", manifest.display());
-            Failure::new(Exit::Usage, what, "name a writable file with --delete-manifest")
-        })?;
-    }
-    let mut list = files.failures.map(FailureList::begin).transpose()?;
+    let mut gathered = Gathered::begin(files)?;
     reporter.run_started(&RunStart {
         transfer_id: names.transfer_id.clone(),
         source: names.source.clone(),
@@ -95,36 +99,125 @@ pub(crate) async fn run(
     for text in engine.advice() {
         reporter.warning(text);
     }
+    let (facts, policy) = (engine.facts(), engine.policy());
     let (stopping, listing_done, begin) =
         (engine.stopping(), engine.listing_done(), tokio::time::Instant::now());
-    let running = engine.run(files.manifest, |note| {
+    let Gathered { list, report } = &mut gathered;
+    let parts = report.as_mut().map(|Report { failures, timeline, .. }| (failures, timeline));
+    let (mut failed, timeline) = parts.unzip();
+    let running = Box::pin(engine.run_and_read(files.manifest, files.report.is_some(), |note| {
         reporter.object_failed(&note.key, note.reason.as_deref().unwrap_or("no reason is known"));
-        if let Some(list) = &mut list {
+        if let Some(list) = list {
             list.add(note);
         }
-    });
-    let ended = watched(running, reporter, stop, &stopping, progress.clone(), listing_done).await;
-    let elapsed = begin.elapsed().as_millis();
-    let (ended, candidates) = ended.map_err(failure)?;
-    let failures = list_of(list, &ended, files)?;
-    let reading = progress.read();
-    let (run, ending) = ending(ended);
-    let totals = run.totals.unwrap_or_default();
-    Ok(Summary {
+        if let Some(failures) = &mut failed {
+            failures.add(note);
+        }
+    }));
+    let watched = watched(running, reporter, stop, &stopping, progress.clone(), listing_done);
+    let finished = timed(watched, timeline, &progress, begin).await.map_err(failure)?;
+    let elapsed_ms = elapsed_ms(begin);
+    let failures = list_of(gathered.list.take(), &finished.ended, files)?;
+    let summary = Summary {
+        elapsed_ms,
+        failures,
+        delete_manifest: files.manifest.filter(|_| finished.candidates > 0).map(Path::to_owned),
+        ..summary(names, &finished, &progress.read())
+    };
+    if let Some(findings) = progress.findings() {
+        let made = Made {
+            findings,
+            policy: &policy,
+            source: &facts.0,
+            destination: &facts.1,
+            outlook: &names.outlook,
+            listed: summary.listed,
+            listed_destination: finished.listed_destination,
+            account: &summary.account,
+        };
+        let plan = Some(Box::new(Plan::new(made)));
+        return Ok(Summary { plan, ..summary });
+    }
+    with_report(gathered.report, summary, &finished)
+}
+
+/// What a run gathers for the files that are written at its end.
+struct Gathered {
+    list: Option<FailureList>,
+    report: Option<Report>,
+}
+
+impl Gathered {
+    /// Names what cannot be written before anything is copied.
+    fn begin(files: Files<'_>) -> Result<Self, Failure> {
+        if let Some(manifest) = files.manifest {
+            check_place(manifest).map_err(|error| {
+                let what =
+                    format!("the manifest {} cannot be written: {error}", manifest.display());
+                Failure::new(Exit::Usage, what, "name a writable file with --delete-manifest")
+            })?;
+        }
+        let list = files.failures.map(FailureList::begin).transpose()?;
+        let report = files.report.map(Report::begin).transpose()?;
+        Ok(Self { list, report })
+    }
+}
+
+/// The summary of a run, without the files that it names.
+fn summary(names: &Names, finished: &Finished, reading: &ProgressReading) -> Summary {
+    let totals = finished.ended.run().totals.clone().unwrap_or_default();
+    Summary {
         transfer_id: names.transfer_id.clone(),
         source: names.source.clone(),
         destination: names.destination.clone(),
-        ending,
+        ending: ending(&finished.ended),
         dry_run: names.dry_run,
         listed: totals.listed,
         account: totals.account,
         bytes_moved: reading.bytes_moved,
         retries: reading.retries,
-        elapsed_ms: u64::try_from(elapsed).unwrap_or(u64::MAX),
-        failures,
-        delete_manifest: files.manifest.filter(|_| candidates > 0).map(Path::to_owned),
         losses: totals.losses.iter().map(|(loss, n)| (loss.name().to_owned(), n)).collect(),
-    })
+        ..Summary::default()
+    }
+}
+
+/// Writes the run report, if one was asked for.
+fn with_report(
+    report: Option<Report>,
+    mut summary: Summary,
+    finished: &Finished,
+) -> Result<Summary, Failure> {
+    let Some(report) = report else { return Ok(summary) };
+    let run = finished.ended.run();
+    let (started, ended) = (run.started, run.ended);
+    let breakdown = &finished.breakdown;
+    let folder = report.publish(&RunEnd { summary: &summary, breakdown, started, ended })?;
+    summary.report = Some(folder);
+    Ok(summary)
+}
+
+fn elapsed_ms(begin: tokio::time::Instant) -> u64 {
+    u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Polls to the end, and notes the counters again and again meanwhile, if somebody keeps them.
+async fn timed<T>(
+    running: impl Future<Output = T>,
+    timeline: Option<&mut Timeline>,
+    progress: &Progress,
+    begin: tokio::time::Instant,
+) -> T {
+    let Some(timeline) = timeline else { return running.await };
+    timeline.add(0, &progress.read());
+    let mut running = std::pin::pin!(running);
+    loop {
+        let pause = std::time::Duration::from_millis(timeline.pause_ms());
+        let ended = tokio::time::timeout(pause, &mut running).await;
+        timeline.add(elapsed_ms(begin), &progress.read());
+        if let Ok(ended) = ended {
+            return ended;
+        }
+    }
 }
 
 fn interrupted_before() -> Failure {
@@ -174,11 +267,11 @@ async fn unreachable_watch<T>() -> T {
     std::future::pending().await
 }
 
-fn ending(ended: Ended) -> (Run, Ending) {
+fn ending(ended: &Ended) -> Ending {
     match ended {
-        Ended::Interrupted(run) => (run, Ending::Interrupted),
-        Ended::Halted(run, error) => (run, Ending::Halted { reason: error.to_string() }),
-        Ended::Closed(run) if run.state == RunState::Complete => (run, Ending::Complete),
+        Ended::Interrupted(_) => Ending::Interrupted,
+        Ended::Halted(_, error) => Ending::Halted { reason: error.to_string() },
+        Ended::Closed(run) if run.state == RunState::Complete => Ending::Complete,
         Ended::Closed(run) => {
             let unsettled = run.totals.as_ref().map_or(0, |totals| totals.unsettled.objects);
             let reason = if unsettled > 0 {
@@ -186,7 +279,7 @@ fn ending(ended: Ended) -> (Run, Ending) {
             } else {
                 "the outcomes do not add up to the listing; run the same command again".to_owned()
             };
-            (run, Ending::Incomplete { reason })
+            Ending::Incomplete { reason }
         }
     }
 }
@@ -270,7 +363,7 @@ fn parts(settings: &CopySettings) -> Result<Parts, Failure> {
         policy: policy(settings)?,
         delete_unversioned: settings.delete.as_ref().is_some_and(|delete| delete.unversioned),
         server_side_if_possible: settings.server_side == ServerSideCopy::Auto,
-        ledger: (!settings.dry_run).then(|| settings.ledger.clone()),
+        ledger: Some(settings.ledger.clone()),
         fingerprint: fingerprint(settings, keys.as_ref().map(KeysFile::checksum)),
         lines: keys.map(|keys| -> Arc<dyn KeyLines> { Arc::new(keys) }),
     })
@@ -348,6 +441,8 @@ fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
         // Whoever runs the command again wants it tried again.
         retry_parked: true,
         dry_run: settings.dry_run,
+        // So that any later command can report on the run, whoever began it.
+        by_prefix: !settings.dry_run,
         limits,
     })
 }

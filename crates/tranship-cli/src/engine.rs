@@ -9,12 +9,15 @@ use async_lock::Semaphore;
 use tokio::sync::mpsc;
 use tranship_adapters::clock::SystemClock;
 use tranship_adapters::embedded::{EmbeddedFile, OpenError};
+use tranship_adapters::ledgers::looking::LookingLedger;
 use tranship_adapters::ledgers::memory::MemoryLedger;
 use tranship_adapters::queues::memory::MemoryQueue;
 use tranship_adapters::stores::s3::{S3Settings, S3Store};
+use tranship_core::breakdown::{self, Breakdown};
 use tranship_core::error::{Disposition, ErrorKind, LedgerError, StageError, StoreError};
 use tranship_core::finder::{self, KeyLines};
 use tranship_core::location::Transfer;
+use tranship_core::outcome::Count;
 use tranship_core::policy::{Policy, ServerSide};
 use tranship_core::ports::{Clock, Ledger, TaskQueue};
 use tranship_core::progress::Progress;
@@ -45,7 +48,7 @@ pub struct Parts {
     pub delete_unversioned: bool,
     /// Copy on the server's side if both sides are one store and the destination may read the source.
     pub server_side_if_possible: bool,
-    /// `None`: in memory, for a run that is to leave no trace.
+    /// `None`: in memory, for a run that is to leave no trace. A dry run only reads it.
     pub ledger: Option<PathBuf>,
     /// Names everything that decides what a run copies.
     pub fingerprint: String,
@@ -105,6 +108,18 @@ pub struct Engine {
     // Held so that the file stays open, and locked, as long as the engine lives.
     file: Option<EmbeddedFile>,
     advice: Vec<String>,
+    facts: (BucketFacts, BucketFacts),
+}
+
+/// What a run came to, and what its rows show when it is over.
+#[derive(Debug)]
+pub struct Finished {
+    pub ended: Ended,
+    /// Candidates for deletion that the manifest names.
+    pub candidates: u64,
+    pub listed_destination: Count,
+    /// The account by prefix, if it was asked for.
+    pub breakdown: Breakdown,
 }
 
 impl Engine {
@@ -125,7 +140,7 @@ impl Engine {
         let destination: Arc<dyn ObjectStore> =
             Arc::new(connect(Side::Destination, parts.destination).await?);
         let (here, there) = preflight(&parts.transfer, &*source, &*destination).await?;
-        let advice = advice(&parts.transfer, &here, &there);
+        let mut advice = advice(&parts.transfer, &here, &there);
         if policy.delete.is_some() && !there.versioned && !parts.delete_unversioned {
             return Err(EngineError::Refused(format!(
                 "--delete: the bucket {} keeps no versions, so what is deleted there is lost; add --delete-unversioned if that is meant",
@@ -135,15 +150,15 @@ impl Engine {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let transfer_id = parts.transfer.id();
         let file = match &parts.ledger {
-            Some(path) => Some(EmbeddedFile::open(path, &transfer_id)?),
-            None => None,
+            Some(path) if !policy.dry_run => Some(EmbeddedFile::open(path, &transfer_id)?),
+            _ => None,
         };
         let (ledger, queue): (Arc<dyn Ledger>, Arc<dyn TaskQueue>) = if let Some(file) = &file {
             let queue = file.queue(clock.clone()).with_visibility(VISIBILITY_MS);
             (Arc::new(file.ledger()), Arc::new(queue))
         } else {
             let queue = MemoryQueue::new(clock.clone()).with_visibility(VISIBILITY_MS);
-            (Arc::new(MemoryLedger::new()), Arc::new(queue))
+            (in_memory(parts.ledger, &transfer_id, &mut advice), Arc::new(queue))
         };
         let (completer, asked) = driver::channel();
         let stage = Stage {
@@ -165,7 +180,8 @@ impl Engine {
         let (fingerprint, lines) = (parts.fingerprint, parts.lines);
         let listing_done = Arc::default();
         let stage = Arc::new(stage);
-        Ok(Self { stage, asked, fingerprint, lines, listing_done, file, advice })
+        let facts = (here, there);
+        Ok(Self { stage, asked, fingerprint, lines, listing_done, file, advice, facts })
     }
 
     /// Set it, and the run stops at the next safe point.
@@ -176,6 +192,16 @@ impl Engine {
     /// What a person should know before the first byte moves.
     pub fn advice(&self) -> &[String] {
         &self.advice
+    }
+
+    /// What the source's bucket and the destination's say about themselves.
+    pub fn facts(&self) -> (BucketFacts, BucketFacts) {
+        self.facts.clone()
+    }
+
+    /// What decides, with what was learned before the run.
+    pub fn policy(&self) -> Policy {
+        self.stage.policy.clone()
     }
 
     /// Set once everything is listed.
@@ -201,13 +227,24 @@ impl Engine {
     pub async fn run(
         self,
         manifest: Option<&Path>,
-        mut each_failure: impl FnMut(&Note),
+        each_failure: impl FnMut(&Note),
     ) -> Result<(Ended, u64), EngineError> {
+        let finished = self.run_and_read(manifest, false, each_failure).await?;
+        Ok((finished.ended, finished.candidates))
+    }
+
+    /// The same, and reads from the rows what else a report or a plan says.
+    pub async fn run_and_read(
+        self,
+        manifest: Option<&Path>,
+        by_prefix: bool,
+        mut each_failure: impl FnMut(&Note),
+    ) -> Result<Finished, EngineError> {
         let range = match &self.lines {
             Some(_) => ScanRange::File { line: 0 },
             None => ScanRange::whole(),
         };
-        let Self { stage, asked, fingerprint, lines, listing_done, file: _file, advice: _ } = self;
+        let Self { stage, asked, fingerprint, lines, listing_done, file: _file, .. } = self;
         let hooks = Hooks { lines, listing_done, manifest: manifest.map(Path::to_owned) };
         let ended = driver::run(stage.clone(), asked, &fingerprint, range, hooks).await?;
         let ended = with_totals(&stage, ended).await?;
@@ -223,8 +260,38 @@ impl Engine {
             Ok(())
         })
         .await?;
-        Ok((ended, candidates))
+        // Another pass over the rows, for those who want it.
+        let scans = if by_prefix || stage.policy.dry_run {
+            finder::totals(&stage, generation).await?.1
+        } else {
+            Vec::new()
+        };
+        let mut listed_destination = Count::default();
+        for scan in &scans {
+            listed_destination.add(scan.listed_destination);
+        }
+        let breakdown = if by_prefix {
+            breakdown::breakdown(&stage, generation, &scans).await?
+        } else {
+            Breakdown::default()
+        };
+        Ok(Finished { ended, candidates, listed_destination, breakdown })
     }
+}
+
+/// The ledger of a run that is to leave no trace. What an earlier copy remembers is read from its
+/// file, where there is one.
+fn in_memory(
+    earlier: Option<PathBuf>,
+    transfer_id: &str,
+    advice: &mut Vec<String>,
+) -> Arc<dyn Ledger> {
+    let Some(path) = earlier else { return Arc::new(MemoryLedger::new()) };
+    let ledger = LookingLedger::new(path, transfer_id);
+    if let Some(trouble) = ledger.trouble() {
+        advice.push(format!("what earlier copies remember is not known here: {trouble}"));
+    }
+    Arc::new(ledger)
 }
 
 pub(crate) async fn connect(side: Side, settings: S3Settings) -> Result<S3Store, EngineError> {

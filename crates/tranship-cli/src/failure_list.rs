@@ -75,7 +75,7 @@ fn create_beside(path: &Path) -> io::Result<File> {
     File::create(beside(path))
 }
 
-fn beside(path: &Path) -> PathBuf {
+pub(crate) fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     PathBuf::from(name)

@@ -3,7 +3,7 @@
 //! [`args`] is what can be written on the command line; [`settings`] merges it with the environment
 //! and the configuration file into plain data and refuses what cannot be right; [`embedded`] and
 //! [`demo`] do the work; [`stack`] asks a deployed stack to do it; [`display`] is everything that a
-//! person or a log sees of it.
+//! person or a log sees of it; [`plan`] is what a dry run has to say.
 
 pub mod args;
 pub mod demo;
@@ -17,9 +17,13 @@ mod failure_list;
 pub mod interrupt;
 pub mod keys_file;
 pub mod ledger_path;
+mod page;
+pub mod plan;
+mod report;
 pub mod resume;
 pub mod settings;
 pub mod stack;
+mod timeline;
 pub mod usage;
 pub mod verify;
 
@@ -47,6 +51,10 @@ pub async fn run(args: Vec<OsString>, env: BTreeMap<String, String>) -> Exit {
     };
     match cli.command {
         Command::Copy(args) => Box::pin(copy(&args, &env, resume)).await,
+        Command::Plan(mut args) => {
+            args.state.dry_run = Some(true);
+            Box::pin(copy(&args, &env, resume)).await
+        }
         Command::Verify(args) => Box::pin(verify(&args, &env, resume)).await,
         Command::Doctor(args) => Box::pin(doctor(&args, &env, resume)).await,
         Command::Demo(args) => Box::pin(demo(args, resume)).await,

@@ -14,6 +14,7 @@ mod verify;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use tranship_core::forecast::Band;
 use tranship_core::location::{Location, Transfer};
 use tranship_core::object::{Millis, PART_SIZE_MAX_BYTES, PART_SIZE_MIN_BYTES};
 use tranship_core::policy::{Compare, Overwrite};
@@ -87,10 +88,16 @@ pub struct CopySettings {
     pub memory_budget_bytes: u64,
     /// How often an object that really failed is tried again.
     pub retries: u32,
+    /// Bytes a second that a plan reckons with.
+    pub rate: Option<Band>,
+    /// Thousand-millionths of a dollar for a GiB that leaves the source.
+    pub egress_nanodollars: Option<u64>,
     pub dry_run: bool,
     pub ledger: PathBuf,
     /// Where the failure list is written; `None` for a dry run that names no place.
     pub failures: Option<PathBuf>,
+    /// The folder of the run report; `None` for a dry run.
+    pub report: Option<PathBuf>,
     pub verbosity: Verbosity,
 }
 

@@ -1,6 +1,6 @@
 //! Whether a key needs to be copied: by the listings alone where they can tell, else by one look.
 
-use crate::object::{Identity, ObjectKey};
+use crate::object::{ETag, ETagForm, Identity, ObjectKey};
 use crate::policy::{Compare, Overwrite, Policy};
 use crate::store::{Attributes, Head, Listed};
 use crate::token::{self, Token};
@@ -54,6 +54,21 @@ pub fn by_evidence(policy: &Policy, source: &Identity, destination: &Head) -> bo
         return token.source.is_same_as(source);
     }
     policy.trust_size_and_time && there.modified >= source.modified
+}
+
+/// Whether a copy of the same size lies there and nothing says of which source it is: neither `ETag`s
+/// that can be compared, nor a token.
+pub fn is_unproven(policy: &Policy, source: &Identity, destination: &Head) -> bool {
+    let there = &destination.identity;
+    let may_tell = matches!(policy.compare, Compare::ETag | Compare::Metadata);
+    let plain = |etag: &ETag| etag.form() == ETagForm::Plain;
+    // Two plain ETags that differ are two contents, unless a store's key management makes them up.
+    let changed = plain(&source.etag) && plain(&there.etag) && !destination.etag_is_opaque;
+    may_tell
+        && there.size == source.size
+        && !by_evidence(policy, source, destination)
+        && Token::read(&destination.attributes.user).is_none()
+        && !changed
 }
 
 /// Whether the destination carries what the source does, tags apart.
@@ -122,7 +137,7 @@ pub fn check_order(prefix: &str, after: Option<&ObjectKey>, page: &[Listed]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::{ETag, Millis};
+    use crate::object::Millis;
     use proptest::prelude::*;
 
     fn listed(key: &str, size: u64, etag: &str, modified: u64) -> Listed {

@@ -6,6 +6,7 @@ mod prefixes;
 mod scan;
 mod watch;
 
+use crate::breakdown::WindowShare;
 use crate::error::{LedgerError, StageError};
 use crate::loss::LossCounts;
 use crate::message::{ScanTask, Work};
@@ -17,6 +18,7 @@ use crate::rows::{
 use crate::stage::Stage;
 use crate::worker::encode;
 
+pub(crate) use scan::is_archive_class;
 pub use scan::{KeyLines, ScanEnd, run as run_scan};
 pub use watch::{Watched, watch};
 
@@ -27,7 +29,7 @@ const NOTES_PAGE_ROWS: usize = 50;
 /// The scan that a run begins with.
 const FIRST_SCAN: u64 = 1;
 /// The scan of the deletes phase.
-const DELETE_SCAN: u64 = 0;
+pub(crate) const DELETE_SCAN: u64 = 0;
 
 /// How a run was begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +93,7 @@ async fn forget(stage: &Stage, generation: u64) -> Result<(), LedgerError> {
     for prefix in [
         Scan::prefix(generation),
         TaskId::prefix(generation),
+        WindowShare::prefix(generation),
         Notes::prefix(List::Failures, generation),
         Notes::prefix(List::Candidates, generation),
     ] {

@@ -3,16 +3,18 @@
 //! Nothing here does I/O, knows a vendor, reads a clock or an environment. In reading order: the
 //! nouns ([`object`], [`location`], [`outcome`]); the ports ([`store`], [`ports`]); what is
 //! remembered ([`rows`]) and sent ([`message`]); pure decisions ([`compare`], [`layout`],
-//! [`checksum`], [`token`], [`protocol`], [`split`]); and the stages that put them together
+//! [`checksum`], [`token`], [`protocol`], [`split`], [`forecast`]); and the stages that put them together
 //! ([`finder`], [`worker`], [`completer`], [`sweep`]).
 
 pub mod body;
+pub mod breakdown;
 pub mod breaker;
 pub mod checksum;
 pub mod compare;
 pub mod completer;
 pub mod error;
 pub mod finder;
+pub mod forecast;
 pub mod layout;
 mod listing;
 pub mod location;
@@ -29,6 +31,7 @@ pub mod settle;
 pub mod split;
 pub mod stage;
 pub mod store;
+pub mod survey;
 pub mod sweep;
 pub mod token;
 pub mod verify;

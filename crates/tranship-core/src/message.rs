@@ -79,6 +79,9 @@ pub struct Entry {
     /// Try it again even if it was given up before.
     #[serde(rename = "i", default, skip_serializing_if = "std::ops::Not::not")]
     pub insist: bool,
+    /// The source's storage class, as listed. Only a dry run asks for it.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
 }
 
 impl Entry {
@@ -92,6 +95,7 @@ impl Entry {
             modified: Millis::default(),
             destination: None,
             insist: false,
+            class: None,
         }
     }
 }
@@ -184,6 +188,7 @@ mod tests {
             modified: Millis(7),
             destination: Some(Condition::Absent),
             insist: true,
+            class: None,
         };
         Message::new(Work::Objects(ObjectsTask { id, objects: vec![entry] }))
     }

@@ -104,6 +104,8 @@ pub struct Policy {
     pub retry_parked: bool,
     /// Decide everything, write nothing.
     pub dry_run: bool,
+    /// Record the accounts by prefix, too: a write more for each window.
+    pub by_prefix: bool,
     pub limits: Limits,
 }
 
@@ -170,6 +172,7 @@ impl Default for Policy {
             failures_max: 5,
             retry_parked: true,
             dry_run: false,
+            by_prefix: false,
             limits: Limits::default(),
         }
     }

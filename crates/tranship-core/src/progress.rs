@@ -1,4 +1,4 @@
-//! What a person watches while a run goes on: counters that only grow.
+//! What a person watches while a run goes on: counters that only grow, and of a dry run what it learns.
 //!
 //! They serve the display alone. Accounts come from the ledger; a counter here may count a byte
 //! twice when a part is copied again.
@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::outcome::Outcome;
+use crate::survey::{Findings, Survey};
 
 /// Counters of one process.
 #[derive(Debug, Default)]
@@ -17,6 +18,8 @@ pub struct Progress {
     settled_bytes: [AtomicU64; Outcome::ALL.len()],
     retries: AtomicU64,
     parked: AtomicU64,
+    /// Of a dry run that is asked what a copy would be.
+    survey: Option<Survey>,
 }
 
 /// The counters at one moment.
@@ -59,6 +62,21 @@ impl ProgressReading {
 }
 
 impl Progress {
+    /// Counters of a dry run that is to say what a copy would be.
+    pub fn with_survey() -> Self {
+        Self { survey: Some(Survey::default()), ..Self::default() }
+    }
+
+    /// What the dry run found; `None` if nobody asked for it.
+    pub fn findings(&self) -> Option<Findings> {
+        self.survey.as_ref().map(Survey::read)
+    }
+
+    /// Lets a stage add to what is found, if somebody asked for it.
+    pub(crate) fn survey<T>(&self, add: impl FnOnce(&mut Findings) -> T) -> Option<T> {
+        self.survey.as_ref().map(|survey| add(&mut survey.findings()))
+    }
+
     pub fn moved(&self, bytes: u64) {
         self.bytes_moved.fetch_add(bytes, Ordering::Relaxed);
     }

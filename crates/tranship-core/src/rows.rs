@@ -4,10 +4,13 @@
 //! JSON: a row written by one version is read by the next, which may add fields and never
 //! reuses a name.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::breakdown::Outcomes;
 use crate::error::LedgerError;
 use crate::layout::Layout;
 use crate::loss::{LossCounts, Losses};
@@ -290,6 +293,9 @@ pub struct Task {
     pub failures: u32,
     #[serde(default, skip_serializing_if = "LossCounts::is_empty")]
     pub losses: LossCounts,
+    /// By prefix, where the policy asks for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prefixes: BTreeMap<String, Outcomes>,
 }
 
 impl Stored for Task {
@@ -519,8 +525,10 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    pub const PREFIX: &'static str = "evidence/";
+
     pub fn row_key(destination: &HeaderId) -> RowKey {
-        RowKey(format!("evidence/{}", destination.0))
+        RowKey(format!("{}{}", Self::PREFIX, destination.0))
     }
 
     /// Whether what lies at the destination is a copy of this source.

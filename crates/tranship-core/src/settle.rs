@@ -1,5 +1,7 @@
 //! Settles outcomes: each object of a task exactly once, however often it is worked on.
 
+use std::collections::BTreeMap;
+
 use crate::error::LedgerError;
 use crate::loss::{LossCounts, Losses};
 use crate::outcome::{Account, Outcome};
@@ -18,6 +20,8 @@ pub struct Settlement {
     pub note: Option<Note>,
     /// Of a copy: what it lacks.
     pub losses: Losses,
+    /// Of the key, where accounts are kept by prefix; see [`Stage::prefix_of`].
+    pub prefix: Option<String>,
 }
 
 /// The task's row, or what it would be before anything was settled.
@@ -30,6 +34,7 @@ pub async fn task(stage: &Stage, id: &TaskId) -> Result<Task, LedgerError> {
         account: Account::default(),
         failures: 0,
         losses: LossCounts::default(),
+        prefixes: BTreeMap::new(),
     }))
 }
 
@@ -54,6 +59,10 @@ pub async fn settle(
             if row.settled.insert(bit) {
                 row.account.add(settlement.outcome, settlement.listed_size);
                 row.losses.add(&settlement.losses);
+                if let Some(prefix) = &settlement.prefix {
+                    let outcomes = row.prefixes.entry(prefix.clone()).or_default();
+                    outcomes.add(settlement.outcome, settlement.listed_size);
+                }
                 fresh.push(settlement);
             }
         }
@@ -83,7 +92,8 @@ pub async fn settle_header(
         _ => Losses::new(),
     };
     let (object, listed_size) = (*object, *listed_size);
-    settle(stage, task, &[Settlement { object, outcome, listed_size, note, losses }]).await
+    let prefix = stage.prefix_of(&header.source_key);
+    settle(stage, task, &[Settlement { object, outcome, listed_size, note, losses, prefix }]).await
 }
 
 /// Counts a real failure of a task; gives the number so far.

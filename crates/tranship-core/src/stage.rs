@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_lock::{Semaphore, SemaphoreGuard};
 
+use crate::breakdown::segment;
 use crate::error::{Disposition, ErrorKind, StoreError};
 use crate::location::Transfer;
 use crate::object::{ByteRange, ObjectKey};
@@ -67,6 +68,12 @@ impl Stage {
                 "the key is not under the source prefix, or with the destination prefix it is longer than 1,024 bytes; choose a shorter destination prefix",
             )
         })
+    }
+
+    /// What a key's outcome is counted under, where accounts are kept by prefix.
+    pub fn prefix_of(&self, key: &ObjectKey) -> Option<String> {
+        let prefix = &self.transfer.source.prefix;
+        self.policy.by_prefix.then(|| segment(prefix, key).to_owned())
     }
 
     /// Opens an object of the source.

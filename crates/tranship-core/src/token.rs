@@ -74,7 +74,8 @@ pub fn strip(user: &mut BTreeMap<String, String>) {
     user.remove(SOURCE);
 }
 
-fn user_metadata_bytes(user: &BTreeMap<String, String>) -> usize {
+/// What names and values of user metadata take together.
+pub(crate) fn user_metadata_bytes(user: &BTreeMap<String, String>) -> usize {
     user.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 

@@ -6,6 +6,7 @@
 //! task alive: the message comes back later.
 
 mod delete;
+mod foresee;
 mod park;
 mod parts;
 mod plan;
@@ -120,7 +121,9 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask, receives: u32) -> Result
             None => left = true,
             Some(Ok(Settled::ByHeader)) => {}
             Some(Ok(Settled::Now(outcome, losses))) => {
-                settlements.push(Settlement { object, outcome, listed_size, note: None, losses });
+                let prefix = stage.prefix_of(&entry.key);
+                let note = None;
+                settlements.push(Settlement { object, outcome, listed_size, note, losses, prefix });
             }
             Some(Err(StageError::Ledger(error))) => return Err(error.into()),
             Some(Err(StageError::Store(error))) => match error.disposition() {
@@ -151,23 +154,16 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask, receives: u32) -> Result
         (Some(error), _) => Done::Halt(error),
         (None, Some(after_ms)) => Done::Again { after_ms, why: why.unwrap_or_default() },
         (None, None) if left => Done::left(),
-        (None, None) => match held {
-            Some(after_ms) => {
-                let most = stage.policy.limits.event_deletes_per_hour;
-                let why = format!("events may delete {most} objects an hour, and these are more");
-                Done::Again { after_ms, why }
-            }
-            None => Done::Settled,
-        },
+        (None, None) => held.unwrap_or(Done::Settled),
     })
 }
 
-/// How long the deletes of a task that events asked for have to wait, if they do.
+/// What is to become of a task whose deletes have to wait, because events asked for too many.
 async fn hold_deletes(
     stage: &Stage,
     task: &ObjectsTask,
     open: impl Fn(u32) -> bool,
-) -> Result<Option<u64>, StageError> {
+) -> Result<Option<Done>, StageError> {
     if !events::is_account(task.id.generation) {
         return Ok(None);
     }
@@ -177,7 +173,12 @@ async fn hold_deletes(
     if deletes == 0 {
         return Ok(None);
     }
-    Ok(events::hold_deletes(stage, u64::try_from(deletes).unwrap_or(u64::MAX)).await?)
+    let held = events::hold_deletes(stage, u64::try_from(deletes).unwrap_or(u64::MAX)).await?;
+    Ok(held.map(|after_ms| {
+        let most = stage.policy.limits.event_deletes_per_hour;
+        let why = format!("events may delete {most} objects an hour, and these are more");
+        Done::Again { after_ms, why }
+    }))
 }
 
 /// Decides between another delivery, after so many milliseconds, and giving up what failed.
@@ -212,10 +213,10 @@ async fn give_up(
     {
         park::park_planned(stage, &HeaderId::of(&key), &account, &error.to_string()).await?;
     }
-    Ok(failed(account.object, entry, error))
+    Ok(failed(stage, account.object, entry, error))
 }
 
-fn failed(object: u32, entry: &Entry, error: &StoreError) -> Settlement {
+fn failed(stage: &Stage, object: u32, entry: &Entry, error: &StoreError) -> Settlement {
     // A key that only the destination has is left there; the listing's balance does not know it.
     let outcome = match entry.action {
         Action::Delete => Outcome::Extra,
@@ -228,7 +229,8 @@ fn failed(object: u32, entry: &Entry, error: &StoreError) -> Settlement {
         etag: entry.etag.clone(),
     };
     let (listed_size, losses) = (entry.size, Losses::new());
-    Settlement { object, outcome, listed_size, note: Some(note), losses }
+    let prefix = stage.prefix_of(&entry.key);
+    Settlement { object, outcome, listed_size, note: Some(note), losses, prefix }
 }
 
 /// Works on one object, unless the process is to end; says which one it was.

@@ -1,6 +1,6 @@
 //! The tables of the embedded file, and what says whose file it is.
 
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError};
+use redb::{Database, ReadableDatabase, ReadableTable as _, TableDefinition, TableError};
 use tranship_core::object::Millis;
 use tranship_core::ports::{Queue, Row};
 
@@ -69,7 +69,7 @@ pub(super) fn create(database: &Database, identity: &Identity) -> Result<(), red
 }
 
 /// `None` if the file says nothing that we would say.
-pub(super) fn identity(database: &Database) -> Result<Option<Identity>, redb::Error> {
+pub(super) fn identity(database: &impl ReadableDatabase) -> Result<Option<Identity>, redb::Error> {
     let transaction = database.begin_read()?;
     let meta = match transaction.open_table(META) {
         Ok(meta) => meta,

@@ -40,6 +40,9 @@ pub struct CopyArgs {
     pub pace: PaceArgs,
     #[command(flatten)]
     #[serde(flatten)]
+    pub forecast: ForecastArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub state: StateArgs,
 }
 
@@ -225,12 +228,28 @@ pub struct PaceArgs {
     pub retries: Option<String>,
 }
 
+/// Options about what a plan reckons with. A copy takes them and makes no use of them, so that one
+/// file of options serves both.
+#[derive(Debug, Clone, Default, Serialize, Args)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Forecast of a plan")]
+pub struct ForecastArgs {
+    /// Bytes that move in a second, from the least to the most, such as 50MiB..200MiB, or one size
+    /// [default: 25MiB..250MiB]
+    #[arg(long, value_name = "RATE")]
+    pub rate: Option<String>,
+    /// Dollars for a GiB that leaves the source, such as 0.02 [default: assumed by the pair of stores]
+    #[arg(long, allow_negative_numbers = true, value_name = "DOLLARS")]
+    pub egress_price: Option<String>,
+}
+
 /// Options about the run itself.
 #[derive(Debug, Clone, Default, Serialize, Args)]
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "This run")]
 pub struct StateArgs {
-    /// Say what would be done, and write nothing, no ledger either; lists only where one is named
+    /// Say what would be done, as plan does, and write nothing, no ledger either; lists only where one
+    /// is named
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub dry_run: Option<bool>,
     /// What the transfer remembers [default: $XDG_STATE_HOME/tranship/<transfer>.redb]
@@ -240,6 +259,10 @@ pub struct StateArgs {
     /// [default: beside the ledger]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub failures: Option<String>,
+    /// Write the run report into this folder when the run ends: report.json and report.html, a page
+    /// that opens offline. A dry run writes none
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub report: Option<String>,
     /// Trust the certificate authorities in this PEM file, for both sides
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub ca_bundle: Option<String>,

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 use tranship_core::object::ObjectKey;
-use tranship_core::outcome::Count;
+use tranship_core::outcome::{Account, Count};
 use tranship_core::progress::ProgressReading;
 
 use super::{RunStart, Summary, View};
@@ -66,10 +66,9 @@ pub(super) fn run_failed(failure: &Failure) -> Value {
 }
 
 pub(super) fn run_ended(summary: &Summary, resume: &str) -> Value {
-    let account = summary.account.iter().map(|(outcome, count)| (outcome.name(), count));
     let losses: Map<String, Value> =
         summary.losses.iter().map(|(name, objects)| (name.clone(), json!(objects))).collect();
-    json!({
+    let mut event = json!({
         "event": "run-ended",
         "transfer": summary.transfer_id,
         "ending": summary.ending.name(),
@@ -77,7 +76,7 @@ pub(super) fn run_ended(summary: &Summary, resume: &str) -> Value {
         "exit_code": summary.exit().code(),
         "dry_run": summary.dry_run,
         "listed": count(summary.listed),
-        "outcomes": outcomes(account),
+        "outcomes": account(&summary.account),
         "balanced": summary.is_balanced(),
         "bytes_moved": summary.bytes_moved,
         "retries": summary.retries,
@@ -86,7 +85,30 @@ pub(super) fn run_ended(summary: &Summary, resume: &str) -> Value {
         "delete_manifest": summary.delete_manifest.as_ref().map(|path| path.to_string_lossy()),
         "losses": losses,
         "resume": summary.may_resume().then_some(resume),
-    })
+    });
+    if let (Some(report), Some(fields)) = (&summary.report, event.as_object_mut()) {
+        fields.insert("report".to_owned(), json!(report.to_string_lossy()));
+    }
+    if let (Some(plan), Some(fields)) = (&summary.plan, event.as_object_mut()) {
+        fields.insert("plan".to_owned(), super::plan::json(plan));
+    }
+    event
+}
+
+/// A run as its report has it: what its last event says, without what belongs to the event.
+pub(crate) fn run(summary: &Summary) -> Value {
+    let mut run = run_ended(summary, "");
+    if let Some(fields) = run.as_object_mut() {
+        for name in ["event", "resume", "report"] {
+            fields.remove(name);
+        }
+    }
+    run
+}
+
+/// Objects and bytes of every outcome.
+pub(crate) fn account(account: &Account) -> Value {
+    outcomes(account.iter().map(|(outcome, count)| (outcome.name(), count)))
 }
 
 /// An event as it is written: every character beyond ASCII, and DEL, as JSON's `\uXXXX`.
@@ -114,7 +136,7 @@ pub(super) fn ascii(json: &str) -> String {
     out
 }
 
-fn count(count: Count) -> Value {
+pub(super) fn count(count: Count) -> Value {
     json!({ "objects": count.objects, "bytes": count.bytes })
 }
 

@@ -8,6 +8,7 @@ use tranship_core::outcome::{Account, Count, Outcome};
 
 use super::format::{count_text, duration_text, size_text};
 use crate::exit::Exit;
+use crate::plan::Plan;
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -63,8 +64,12 @@ pub struct Summary {
     pub failures: Option<PathBuf>,
     /// Where the candidates for deletion are, if there were any.
     pub delete_manifest: Option<PathBuf>,
+    /// The folder of the run report, if one was asked for.
+    pub report: Option<PathBuf>,
     /// What could not be carried over, and for how many objects.
     pub losses: Vec<(String, u64)>,
+    /// Of a dry run: what a copy would be.
+    pub plan: Option<Box<Plan>>,
 }
 
 impl Summary {
@@ -108,6 +113,29 @@ impl Summary {
         let dry = if self.dry_run { " (dry run: nothing was written)" } else { "" };
         writeln!(out, "{} → {}{dry}", self.source, self.destination)?;
         self.write_table(out)?;
+        if !self.dry_run {
+            self.write_rate(out)?;
+        }
+        for (name, objects) in &self.losses {
+            writeln!(out, "not carried over: {} ({} objects)", escape(name), count_text(*objects))?;
+        }
+        if let Some(path) = &self.failures {
+            writeln!(out, "failure list: {}", escape(&path.to_string_lossy()))?;
+        }
+        if let Some(path) = &self.delete_manifest {
+            writeln!(out, "candidates for deletion: {}", escape(&path.to_string_lossy()))?;
+        }
+        if let Some(path) = &self.report {
+            writeln!(out, "run report: {}", escape(&path.to_string_lossy()))?;
+        }
+        writeln!(out, "{}", self.verdict())?;
+        if self.may_resume() {
+            writeln!(out, "to resume, run:\n  {resume}")?;
+        }
+        self.plan.as_ref().map_or(Ok(()), |plan| super::plan::write(plan, out))
+    }
+
+    fn write_rate(&self, out: &mut String) -> std::fmt::Result {
         let rate = if self.elapsed_ms == 0 {
             0
         } else {
@@ -120,21 +148,7 @@ impl Summary {
             duration_text(self.elapsed_ms),
             size_text(u64::try_from(rate).unwrap_or(u64::MAX)),
             count_text(self.retries),
-        )?;
-        for (name, objects) in &self.losses {
-            writeln!(out, "not carried over: {} ({} objects)", escape(name), count_text(*objects))?;
-        }
-        if let Some(path) = &self.failures {
-            writeln!(out, "failure list: {}", escape(&path.to_string_lossy()))?;
-        }
-        if let Some(path) = &self.delete_manifest {
-            writeln!(out, "candidates for deletion: {}", escape(&path.to_string_lossy()))?;
-        }
-        writeln!(out, "{}", self.verdict())?;
-        if self.may_resume() {
-            writeln!(out, "to resume, run:\n  {resume}")?;
-        }
-        Ok(())
+        )
     }
 
     fn write_table(&self, out: &mut String) -> std::fmt::Result {
@@ -154,7 +168,7 @@ impl Summary {
     }
 
     /// One line: how it ended, and whether the account balances.
-    fn verdict(&self) -> String {
+    pub(crate) fn verdict(&self) -> String {
         let reason =
             self.ending.reason().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
         let failed = self.account.get(Outcome::Failed).objects;

@@ -14,7 +14,7 @@ pub(crate) enum Kind {
 
 /// The options that may also stand in the environment and in a file. `--config` is not among them:
 /// it says where the file is.
-pub(crate) const OPTIONS: [(&str, Kind); 50] = [
+pub(crate) const OPTIONS: [(&str, Kind); 53] = [
     ("source", Kind::Value),
     ("destination", Kind::Value),
     ("source-endpoint", Kind::Value),
@@ -59,9 +59,12 @@ pub(crate) const OPTIONS: [(&str, Kind); 50] = [
     ("memory-budget", Kind::Value),
     ("server-side", Kind::Value),
     ("retries", Kind::Value),
+    ("rate", Kind::Value),
+    ("egress-price", Kind::Value),
     ("dry-run", Kind::Switch),
     ("ledger", Kind::Value),
     ("failures", Kind::Value),
+    ("report", Kind::Value),
     ("ca-bundle", Kind::Value),
     ("json", Kind::Switch),
     ("quiet", Kind::Switch),

@@ -296,6 +296,11 @@ fn values_out_of_bounds_name_the_bound() {
         (&["--acl", "public"], &["private, public-read"]),
         (&["--sse", "kms"], &["aws:kms"]),
         (&["--server-side", "maybe"], &["auto, never, always"]),
+        (&["--rate", "fast"], &["--rate is not a rate: \"fast\"", "50MiB..200MiB"]),
+        (&["--rate", "2MiB..1MiB"], &["--rate is not a rate"]),
+        (&["--rate", "0"], &["--rate is not a rate"]),
+        (&["--egress-price", "free"], &["--egress-price is not a price: \"free\"", "0.02"]),
+        (&["--egress-price", "-1"], &["--egress-price is not a price"]),
         (&["--json=maybe"], &["true, false"]),
         (&["--retries", "1", "--retries", "2"], &["cannot be used multiple times"]),
         (&["--partsize", "5MiB"], &["--partsize", "--part-size"]),
@@ -460,4 +465,18 @@ fn the_file_is_named_on_the_command_line_or_in_the_environment() {
     args.state.config = Some("/c".to_owned());
     assert_eq!(config_path(&args, &env).unwrap().0, Path::new("/c"));
     assert!(config_path(&CopyArgs::default(), &BTreeMap::new()).is_none());
+}
+
+#[test]
+fn a_forecast_and_a_report_are_told_by_options() {
+    let settings =
+        with_args(&["--rate", "1MiB..2MiB", "--egress-price", "0.02", "--report", "out"]).unwrap();
+    assert_eq!(settings.rate.map(|band| (band.low, band.high)), Some((1 << 20, 2 << 20)));
+    assert_eq!(settings.egress_nanodollars, Some(20_000_000));
+    assert_eq!(settings.report, Some(PathBuf::from("out")));
+    let settings = with_toml("rate = \"5MiB\"\negress-price = \"0\"\n").unwrap();
+    assert_eq!(settings.rate.map(|band| (band.low, band.high)), Some((5 << 20, 5 << 20)));
+    assert_eq!((settings.egress_nanodollars, settings.report), (Some(0), None));
+    let dry = with_args(&["--dry-run", "--report", "out"]).unwrap();
+    assert_eq!(dry.report, None, "a dry run writes none");
 }

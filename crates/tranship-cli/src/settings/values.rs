@@ -2,6 +2,7 @@
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tranship_core::forecast::Band;
 use tranship_core::object::Millis;
 
 use super::layers::Layers;
@@ -35,6 +36,18 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
         return None;
     }
     digits.parse::<u64>().ok()?.checked_mul(bytes)
+}
+
+/// Thousand-millionths of a dollar of a price such as `0.02`.
+fn parse_dollars(text: &str) -> Option<u64> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    let are_digits =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !are_digits(whole) || !are_digits(decimals) || decimals.len() > 9 {
+        return None;
+    }
+    let decimals: u64 = format!("{decimals:0<9}").parse().ok()?;
+    whole.parse::<u64>().ok()?.checked_mul(1_000_000_000)?.checked_add(decimals)
 }
 
 /// A size as an option takes it back: exact, in the largest unit that divides it.
@@ -154,6 +167,31 @@ impl Layers {
         }
     }
 
+    /// Bytes a second: two sizes with two dots between them, or one for both.
+    pub(super) fn rate(&self, option: &str) -> Result<Option<Band>, UsageError> {
+        let Some(text) = self.text(option) else { return Ok(None) };
+        let (low, high) = text.split_once("..").unwrap_or((text, text));
+        let band = parse_size(low.trim()).zip(parse_size(high.trim()));
+        match band {
+            Some((low, high)) if low >= 1 && low <= high => Ok(Some(Band { low, high })),
+            _ => {
+                let what = format!("{} is not a rate: {}", self.name(option), quoted(text));
+                let remedy =
+                    "give the least and the most that moves in a second, such as 50MiB..200MiB";
+                Err(self.error(option, what, remedy))
+            }
+        }
+    }
+
+    /// Thousand-millionths of a dollar.
+    pub(super) fn dollars(&self, option: &str) -> Result<Option<u64>, UsageError> {
+        let Some(text) = self.text(option) else { return Ok(None) };
+        parse_dollars(text).map(Some).ok_or_else(|| {
+            let what = format!("{} is not a price: {}", self.name(option), quoted(text));
+            self.error(option, what, "give dollars with at most nine decimals, such as 0.02")
+        })
+    }
+
     /// A moment, in milliseconds since 1970.
     pub(super) fn moment(&self, option: &str) -> Result<Option<Millis>, UsageError> {
         let Some(text) = self.text(option) else { return Ok(None) };
@@ -197,6 +235,25 @@ mod tests {
             ("1é", None),
         ] {
             assert_eq!(parse_size(text), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn prices_are_dollars_with_decimals() {
+        for (text, nanodollars) in [
+            ("0", Some(0)),
+            ("0.02", Some(20_000_000)),
+            ("1.123456789", Some(1_123_456_789)),
+            ("3", Some(3_000_000_000)),
+            ("0.1234567891", None),
+            ("-1", None),
+            (".5", None),
+            ("1.", None),
+            ("1,5", None),
+            ("$1", None),
+            ("99999999999", None),
+        ] {
+            assert_eq!(parse_dollars(text), nanodollars, "{text}");
         }
     }
 

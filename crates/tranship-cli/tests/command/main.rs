@@ -11,6 +11,8 @@ mod doctor;
 mod lambda;
 mod ledgers;
 mod mistakes;
+mod planning;
+mod reporting;
 mod resume;
 mod signals;
 mod stack;

@@ -144,6 +144,16 @@ impl World {
         run(self.copying(options))
     }
 
+    /// A plan between two places, with these options.
+    pub(crate) fn planning_at(&self, from: &str, to: &str, options: &[&str]) -> Command {
+        let mut command = self.bare(&["plan", from, to]);
+        command
+            .args(["--source-endpoint", &self.source.endpoint()])
+            .args(["--destination-endpoint", &self.destination.endpoint()])
+            .args(options);
+        command
+    }
+
     /// The last event of a copy that was asked for JSON.
     pub(crate) fn copy_in_json(&self, options: &[&str]) -> Value {
         let mut all = vec!["--json"];

@@ -10,6 +10,8 @@ async fn help_version_and_completions_succeed() {
         (&["copy", "--help"], "TRANSHIP_PART_SIZE"),
         (&["copy", "--help"], "AWS_ENDPOINT_URL"),
         (&["copy", "-h"], "--sse-kms-key-id"),
+        (&["plan", "--help"], "--egress-price"),
+        (&["plan", "--help"], "130  interrupted"),
         (&["verify", "--help"], "U  unproven"),
         (&["verify", "-h"], "--ignore-extra"),
         (&["doctor", "--help"], "--print-policy"),
@@ -64,7 +66,7 @@ fn help(world: &World, args: &[&str]) -> String {
 async fn documents_name_only_options_that_exist() {
     let world = World::new().await;
     let commands =
-        ["copy", "verify", "doctor", "demo", "status", "run", "retry", "pause", "resume"];
+        ["copy", "plan", "verify", "doctor", "demo", "status", "run", "retry", "pause", "resume"];
     let known: String = commands.iter().map(|command| help(&world, &[command, "--help"])).collect();
     let end = |c: char| !(c.is_ascii_lowercase() || c == '-');
     let known: Vec<_> = known.split(end).filter(|word| word.starts_with("--")).collect();

@@ -5,10 +5,12 @@
 //! cursor; the tasks that were sent twice work twice and settle once. A scan that runs long gives
 //! the second half of what remains to a new scan.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::breakdown::{Share, WindowShare};
 use crate::compare::{self, Pair, Verdict};
 use crate::error::{LedgerError, StageError};
 use crate::listing::{self, Side, Sides};
@@ -129,11 +131,24 @@ pub(super) struct Window {
     entries: Vec<Entry>,
     candidates: Vec<Note>,
     pub(super) keys: usize,
+    /// What was listed and decided, by prefix, where accounts are kept so.
+    shares: BTreeMap<String, Share>,
 }
 
 impl Window {
-    fn outcome(&mut self, outcome: Outcome, size: u64) {
-        self.account.add(outcome, size);
+    fn listed(&mut self, stage: &Stage, key: &ObjectKey, size: u64) {
+        let one = Count { objects: 1, bytes: size };
+        self.listed.add(one);
+        if let Some(prefix) = stage.prefix_of(key) {
+            self.shares.entry(prefix).or_default().listed.add(one);
+        }
+    }
+
+    fn outcome(&mut self, stage: &Stage, listed: &Listed, outcome: Outcome) {
+        self.account.add(outcome, listed.size);
+        if let Some(prefix) = stage.prefix_of(&listed.key) {
+            self.shares.entry(prefix).or_default().account.add(outcome, listed.size);
+        }
     }
 }
 
@@ -160,6 +175,10 @@ pub(super) async fn close_window_and(
     for (object, notes) in (0_u32..).zip(pieces(window.candidates)) {
         let (list, of) = (List::Candidates, id(0));
         rows::store(&*stage.ledger, &Notes { list, of, object, notes }).await?;
+    }
+    if !window.shares.is_empty() {
+        let (of, prefixes) = (id(0), window.shares);
+        rows::store(&*stage.ledger, &WindowShare { of, prefixes }).await?;
     }
     let mut dispatched = Count::default();
     for entry in &window.entries {
@@ -334,7 +353,7 @@ fn judge(stage: &Stage, window: &mut Window, pair: &Pair<'_>) {
             if !policy.filter.admits_key(Filter::relative(prefix, &listed.key)) {
                 return;
             }
-            window.outcome(Outcome::Extra, listed.size);
+            window.outcome(stage, listed, Outcome::Extra);
             if policy.delete.is_some() {
                 let (key, size) = (listed.key.clone(), listed.size);
                 window.candidates.push(Note {
@@ -346,22 +365,22 @@ fn judge(stage: &Stage, window: &mut Window, pair: &Pair<'_>) {
             }
         }
         Pair::Source(listed, there) => {
-            window.listed.add(Count { objects: 1, bytes: listed.size });
+            window.listed(stage, &listed.key, listed.size);
             if let Some(there) = there {
                 window.listed_destination.add(Count { objects: 1, bytes: there.size });
             }
             let relative = Filter::relative(prefix, &listed.key);
             if !policy.filter.admits(relative, listed.size, listed.modified) {
-                return window.outcome(Outcome::Filtered, listed.size);
+                return window.outcome(stage, listed, Outcome::Filtered);
             }
             let action = match compare::by_listing(policy, listed, *there) {
-                Verdict::Equal => return window.outcome(Outcome::Equal, listed.size),
-                Verdict::Kept => return window.outcome(Outcome::Kept, listed.size),
+                Verdict::Equal => return window.outcome(stage, listed, Outcome::Equal),
+                Verdict::Kept => return window.outcome(stage, listed, Outcome::Kept),
                 Verdict::Copy => Action::Copy,
                 Verdict::Check => Action::Check,
             };
             if is_archived(listed) && !listed.restored {
-                return window.outcome(Outcome::Archived, listed.size);
+                return window.outcome(stage, listed, Outcome::Archived);
             }
             window.entries.push(Entry {
                 key: listed.key.clone(),
@@ -373,13 +392,19 @@ fn judge(stage: &Stage, window: &mut Window, pair: &Pair<'_>) {
                     there.map_or(Condition::Absent, |there| Condition::Is(there.etag.clone())),
                 ),
                 insist: false,
+                class: listed.storage_class.clone().filter(|_| policy.dry_run),
             });
         }
     }
 }
 
 fn is_archived(listed: &Listed) -> bool {
-    matches!(listed.storage_class.as_deref(), Some("GLACIER" | "DEEP_ARCHIVE"))
+    listed.storage_class.as_deref().is_some_and(is_archive_class)
+}
+
+/// Whether objects of this class must be restored before they can be read.
+pub(crate) fn is_archive_class(class: &str) -> bool {
+    matches!(class, "GLACIER" | "DEEP_ARCHIVE")
 }
 
 /// Gives the second half of what remains to a new scan, if there may be one more.
@@ -423,7 +448,7 @@ async fn file_window(
     scan.range = ScanRange::File { line: next };
     let mut window = Window::default();
     for key in keys {
-        window.listed.add(Count { objects: 1, bytes: 0 });
+        window.listed(stage, &key, 0);
         window.entries.push(Entry::named(key, Action::Look, 0));
     }
     close_window(stage, scan, window).await

@@ -137,7 +137,8 @@ async fn settle_sticky(
     let (key, reason, etag) = (source_key.clone(), Some(text), None);
     let note = Some(Note { key, size: listed_size, reason, etag });
     let (object, outcome, losses) = (account.object, Outcome::Failed, Losses::new());
-    let settlement = Settlement { object, outcome, listed_size, note, losses };
+    let prefix = stage.prefix_of(source_key);
+    let settlement = Settlement { object, outcome, listed_size, note, losses, prefix };
     Ok(settle(stage, &account.task, &[settlement]).await?)
 }
 
@@ -343,29 +344,35 @@ async fn conclude(stage: &Stage, mut header: Header, status: Status) -> Result<b
 
 /// The source's own layout where it can be learned and held, else the one that cost chooses.
 async fn layout(stage: &Stage, source: &Head, key: &ObjectKey) -> Result<Layout, StageError> {
-    let Identity { etag, version, size, .. } = &source.identity;
-    if let ETagForm::Composite { parts } = etag.form() {
-        let part = Some(PartNumber::FIRST);
-        match stage.retried(|| stage.source.head(key, version.as_ref(), part)).await {
-            Ok(first) if first.identity.etag == *etag => {
-                if let Some(layout) = layout_of(&first, *size) {
-                    return Ok(layout);
-                }
-            }
-            // A store that does not know part numbers answers for the whole, or refuses.
-            Ok(_) => {}
-            Err(error) if matches!(error.kind, ErrorKind::Invalid | ErrorKind::Unsupported) => {}
-            Err(error) => return Err(error.into()),
-        }
-        if parts == 1
-            && let Some(layout) = Layout::new(*size, *size)
-        {
-            return Ok(layout);
-        }
+    if let Some(layout) = own_layout(stage, source, key).await? {
+        return Ok(layout);
     }
-    Layout::by_size(*size, stage.policy.part_size_bytes).map_err(|error| {
+    Layout::by_size(source.identity.size, stage.policy.part_size_bytes).map_err(|error| {
         StoreError::new(ErrorKind::Invalid, format!("plan {key}"), error.to_string()).into()
     })
+}
+
+/// The layout that an object was uploaded in, where it can be learned and held.
+pub(super) async fn own_layout(
+    stage: &Stage,
+    source: &Head,
+    key: &ObjectKey,
+) -> Result<Option<Layout>, StoreError> {
+    let Identity { etag, version, size, .. } = &source.identity;
+    let ETagForm::Composite { parts } = etag.form() else { return Ok(None) };
+    let part = Some(PartNumber::FIRST);
+    match stage.retried(|| stage.source.head(key, version.as_ref(), part)).await {
+        Ok(first) if first.identity.etag == *etag => {
+            if let Some(layout) = layout_of(&first, *size) {
+                return Ok(Some(layout));
+            }
+        }
+        // A store that does not know part numbers answers for the whole, or refuses.
+        Ok(_) => {}
+        Err(error) if matches!(error.kind, ErrorKind::Invalid | ErrorKind::Unsupported) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(Layout::new(*size, *size).filter(|_| parts == 1))
 }
 
 /// Aborts uploads until the store knows them no more: parts in flight may outlive one abort.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::BoxFuture;
 
-use super::{Settled, head_if_there, plan, source_is_gone};
+use super::{Settled, foresee, head_if_there, plan, source_is_gone};
 use crate::body::{Expectation, measure};
 use crate::compare;
 use crate::error::{ErrorKind, StageError, StoreError};
@@ -15,7 +15,7 @@ use crate::loss::{Loss, Losses};
 use crate::message::{Action, Entry};
 use crate::object::{ETagForm, Identity, Millis, ObjectKey};
 use crate::outcome::Outcome;
-use crate::policy::{Compare, ServerSide};
+use crate::policy::{Compare, Policy, ServerSide};
 use crate::rows::{self, AccountRef, Evidence, HeaderId};
 use crate::stage::Stage;
 use crate::store::{Attributes, Condition, CopySource, Head, Pin, Put, Read, Write, Written};
@@ -52,7 +52,8 @@ pub(super) async fn make_equal(
             return Ok(Settled::Now(outcome, Losses::new()));
         }
         if stage.policy.dry_run {
-            return Ok(Settled::Now(Outcome::Copied, Losses::new()));
+            let outcome = Box::pin(foresee::foresee(stage, entry, there.head.as_ref())).await?;
+            return Ok(Settled::Now(outcome, Losses::new()));
         }
         if must_be_multipart(stage, entry, pin.as_ref()) {
             return plan::plan_and_run(stage, &entry.key, account, insists(stage, entry)).await;
@@ -119,6 +120,7 @@ async fn after_error(
 }
 
 async fn look(stage: &Stage, key: &ObjectKey) -> Result<There, StoreError> {
+    stage.progress.survey(|findings| findings.work.destination_looks += 1);
     let head = head_if_there(stage, &*stage.destination, key).await?;
     let condition =
         head.as_ref().map_or(Condition::Absent, |head| Condition::Is(head.identity.etag.clone()));
@@ -136,6 +138,7 @@ async fn decide(
     let needs_source =
         entry.etag.is_none() || entry.action == Action::Look || policy.compare == Compare::Metadata;
     let source = if needs_source {
+        stage.progress.survey(|findings| findings.work.source_looks += 1);
         match head_if_there(stage, &*stage.source, &entry.key).await? {
             Some(source) => Some(source),
             None if source_is_gone(stage, &entry.key).await? => return Ok(Some(Outcome::Vanished)),
@@ -211,6 +214,7 @@ async fn same_rest(
         return Ok(true);
     }
     let key = stage.destination_key(&entry.key)?;
+    stage.progress.survey(|findings| findings.work.tag_reads += 2);
     let mut here = stage.retried(|| stage.source.tags(&entry.key, None)).await?;
     let mut tags = stage.retried(|| stage.destination.tags(&key, None)).await?;
     here.sort();
@@ -454,7 +458,23 @@ pub(super) async fn carry_over(
     head: &Head,
     token: Option<Token>,
 ) -> Result<Carried, StoreError> {
-    let policy = &stage.policy;
+    let (attributes, token, mut losses) = attributes(&stage.policy, head, token);
+    let mut tags = Vec::new();
+    if head.tag_count > 0 && stage.policy.tags {
+        let version = head.identity.version.as_ref();
+        tags = stage.retried(|| stage.source.tags(source_key, version)).await?;
+    } else if head.tag_count > 0 {
+        losses.insert(Loss::Tags);
+    }
+    Ok(Carried { write: Write { attributes, tags }, token, losses })
+}
+
+/// What the copy is to have besides bytes and tags, the token if it found room, and what is lost.
+pub(super) fn attributes(
+    policy: &Policy,
+    head: &Head,
+    token: Option<Token>,
+) -> (Attributes, Option<Token>, Losses) {
     let mut losses = head.losses.clone();
     let mut attributes = head.attributes.clone();
     token::strip(&mut attributes.user);
@@ -474,12 +494,5 @@ pub(super) async fn carry_over(
     if wants && token.is_none() {
         losses.insert(Loss::Token);
     }
-    let mut tags = Vec::new();
-    if head.tag_count > 0 && policy.tags {
-        let version = head.identity.version.as_ref();
-        tags = stage.retried(|| stage.source.tags(source_key, version)).await?;
-    } else if head.tag_count > 0 {
-        losses.insert(Loss::Tags);
-    }
-    Ok(Carried { write: Write { attributes, tags }, token, losses })
+    (attributes, token, losses)
 }

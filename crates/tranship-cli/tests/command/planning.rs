@@ -1,0 +1,275 @@
+//! What a plan says, and that a copy then does just that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+use tranship_server::{EtagMode, Properties, Server, ServerOptions, Versioning};
+
+use crate::support::{DESTINATION, MIB, SOURCE, World, expect_outcomes, noise, outcomes, run};
+
+const FROM: &str = "s3://source-bucket/in/";
+const TO: &str = "s3://destination-bucket/archive/of/2024/";
+const OPTIONS: [&str; 13] = [
+    "--json",
+    "--exclude",
+    "skip*",
+    "--overwrite",
+    "newer",
+    "--multipart-threshold",
+    "6MiB",
+    "--part-size",
+    "5MiB",
+    "--delete",
+    "--delete-unversioned",
+    "--delete-max-ratio",
+    "100",
+];
+
+/// Every outcome that a plan can foresee, twice where it can come about in two ways.
+async fn world_of_all() -> World {
+    let world = World::new().await;
+    let here = |key: &str, size: usize| world.put(&format!("in/{key}"), noise(7, size));
+    let there = |key: &str, bytes: Vec<u8>| {
+        world.there().put(DESTINATION, &format!("archive/of/2024/{key}"), bytes);
+    };
+    let is_old = |key: &str| {
+        let key = format!("archive/of/2024/{key}");
+        let change = world.there().change(DESTINATION, &key, |object| {
+            object.modified = SystemTime::UNIX_EPOCH.into();
+        });
+        assert!(change);
+    };
+    here("a/new", 1_000);
+    here("a/<odd>\n\u{202e}", 10);
+    here("large", 12 * MIB);
+    world.here().put_multipart(
+        SOURCE,
+        "in/parts",
+        vec![noise(1, 5 * MIB).into(), noise(2, 9).into()],
+    );
+    world.here().put_multipart(
+        SOURCE,
+        "in/odd-parts",
+        vec![noise(1, 99).into(), noise(2, 9).into()],
+    );
+    here("empty", 0);
+    here("same", 500);
+    there("same", noise(7, 500));
+    here("longer", 600);
+    there("longer", noise(7, 500));
+    is_old("longer");
+    here("changed", 600);
+    there("changed", noise(8, 600));
+    is_old("changed");
+    here("kept", 600);
+    there("kept", noise(7, 601));
+    // As somebody else's upload in parts leaves it: no token, and an ETag that says nothing.
+    here("unproven", 700);
+    let parts = vec![noise(7, 700).into()];
+    world.there().put_multipart(DESTINATION, "archive/of/2024/unproven", parts);
+    is_old("unproven");
+    here("skip-this", 10);
+    let class =
+        |class: &str| Properties { storage_class: Some(class.to_owned()), ..Properties::default() };
+    world.here().put_with(SOURCE, "in/frozen", noise(1, 50), class("GLACIER"), Vec::new());
+    let tags = vec![("project".to_owned(), "x".to_owned())];
+    world.here().put_with(SOURCE, "in/cool", noise(1, 40), class("STANDARD_IA"), tags);
+    here(&"k".repeat(1_015), 5);
+    there("extra", noise(1, 33));
+    world
+}
+
+/// The requests that a plan forecasts, by side and name.
+fn requests(plan: &Value) -> BTreeMap<(String, String), u64> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let all = plan.pointer("/forecast/requests").and_then(Value::as_array).unwrap();
+    all.iter()
+        .map(|it| ((text(&it["side"]), text(&it["request"])), it["count"].as_u64().unwrap()))
+        .collect()
+}
+
+/// What a server was asked for, as the forecast counts it.
+fn asked(server: &Server, operations: &[&str]) -> u64 {
+    operations.iter().map(|operation| server.requests().count(operation)).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_what_the_copy_then_does() {
+    let world = world_of_all().await;
+    let done = run(world.planning_at(FROM, TO, &OPTIONS));
+    assert_eq!(done.code, Some(3), "a key that is too long fails: {done}");
+    let planned = done.last_event();
+    let wanted = [
+        ("archived", 1),
+        ("copied", 10),
+        ("deleted", 1),
+        ("equal", 1),
+        ("failed", 1),
+        ("filtered", 1),
+        ("kept", 1),
+    ];
+    expect_outcomes(&planned, &wanted);
+    assert_eq!(planned["dry_run"], true);
+    assert!(done.out.contains("1,024"), "the failure is named: {done}");
+    // Nothing was written anywhere.
+    world.expect_untouched();
+    assert_eq!(asked(&world.destination, &["GetObject"]), 0);
+    assert_eq!(asked(&world.source, &["GetObject", "PutObject", "PutObjectTagging"]), 0);
+    assert_eq!(world.files(), BTreeSet::new());
+
+    let mut dry = world.copying_at(FROM, TO, &OPTIONS);
+    dry.arg("--dry-run");
+    let dry = run(dry).last_event();
+    assert_eq!((&dry["plan"], &dry["outcomes"]), (&planned["plan"], &planned["outcomes"]));
+
+    world.source.requests().clear();
+    world.destination.requests().clear();
+    let copied = run(world.copying_at(FROM, TO, &OPTIONS)).last_event();
+    assert_eq!(outcomes(&copied), outcomes(&planned));
+    assert_eq!(copied["outcomes"], planned["outcomes"], "bytes, too");
+    assert_eq!(copied["listed"], planned["listed"]);
+    let requests = requests(&planned["plan"]);
+    let of = |side: &str, name: &str| requests[&(side.to_owned(), name.to_owned())];
+    let (here, there) = (&world.source, &world.destination);
+    assert_eq!(asked(here, &["GetObject"]), of("source", "GET"));
+    assert_eq!(asked(here, &["GetObjectTagging"]), of("source", "GET tags"));
+    let whole = ["PutObject", "CompleteMultipartUpload"];
+    assert_eq!(asked(there, &whole), of("destination", "PUT, COPY, Complete"));
+    let parts = ["CreateMultipartUpload", "UploadPart", "ListParts"];
+    assert_eq!(asked(there, &parts), of("destination", "Create, UploadPart, ListParts"));
+    assert_eq!(asked(there, &["DeleteObject"]), of("destination", "DELETE"));
+    // Besides, each run begins with a look at either side.
+    let heads = (asked(here, &["HeadObject"]), asked(there, &["HeadObject"]));
+    assert_eq!(heads, (of("source", "HEAD") + 1, of("destination", "HEAD")));
+    let lists = (asked(here, &["ListObjectsV2"]), asked(there, &["ListObjectsV2"]));
+    assert_eq!(lists, (of("source", "LIST") + 1, of("destination", "LIST") + 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_names_the_largest_the_unproven_and_what_is_lost() {
+    let world = world_of_all().await;
+    world.here().configure(SOURCE, |bucket| bucket.versioning = Versioning::Enabled);
+    let mut command = world.planning_at(FROM, TO, &OPTIONS);
+    command.args(["--no-tags", "--egress-price", "0.5", "--rate", "1MiB..4MiB"]);
+    let plan = &run(command).last_event()["plan"];
+    let largest = plan["largest"].as_array().unwrap();
+    assert_eq!(largest[0], json!({ "key": "in/large", "bytes": 12 * MIB }));
+    assert_eq!(largest[1], json!({ "key": "in/parts", "bytes": 5 * MIB + 9 }));
+    assert_eq!(largest.len(), 10);
+    assert!(largest.iter().any(|it| it["key"] == "in/a/<odd>\n\u{202e}"), "{plan}");
+    assert_eq!(plan["unproven"], json!({ "objects": 1, "bytes": 700 }));
+    let line = |what: &str| {
+        let all = plan["losses"].as_array().unwrap();
+        let found = all.iter().find(|line| line["what"].as_str().unwrap().contains(what));
+        let line = found.unwrap_or_else(|| panic!("no {what:?} in {plan}"));
+        (line["basis"].as_str().unwrap().to_owned(), line["objects"].as_u64())
+    };
+    let is = |basis: &str, objects| (basis.to_owned(), objects);
+    assert_eq!(line("version history"), is("bucket", None));
+    assert_eq!(line("ACL grants"), is("not looked at", None));
+    assert_eq!(line("archived"), is("listing", Some(1)));
+    assert_eq!(line("would fail"), is("listing", Some(1)));
+    assert_eq!(line("storage class STANDARD_IA → STANDARD_IA"), is("listing", Some(1)));
+    assert_eq!(line("parts that S3 does not take"), is("listing", Some(1)));
+    assert_eq!(line("tags, which are switched off"), is("sample", Some(1)));
+    assert_eq!(line("cannot be learned or held"), is("sample", Some(1)));
+    assert_eq!(plan["sample"], json!({ "looked_at": 10, "of": 10 }));
+    let forecast = &plan["forecast"];
+    let egress = &forecast["egress"];
+    assert_eq!(
+        (&egress["given"], &egress["nanodollars_per_gib"]),
+        (&json!(true), &json!(500_000_000))
+    );
+    let rates = &forecast["rates"];
+    assert_eq!(rates["bytes_per_second"], json!({ "low": MIB, "high": 4 * MIB }));
+    assert_eq!(rates["given"], true);
+    assert!(forecast["time_ms"]["low"].as_u64() > Some(4_000), "17 MiB at 4 MiB/s: {plan}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_reads_a_plan_as_tables() {
+    let world = world_of_all().await;
+    let done = run(world.planning_at(FROM, TO, &OPTIONS[1..]));
+    done.expect(
+        3,
+        &[
+            "dry run: nothing was written",
+            "12.0 MiB  in/large",
+            "in/a/<odd>\\n\\u{202e}",
+            "without evidence of being equal, and so copied again: 1 objects, 700 B",
+            "loss report",
+            "sample: 10 of 10 objects to copy",
+            "Amazon S3's list prices of us-east-1, 2026-11",
+            "PUT, COPY, Complete",
+            "data out at $0.09 a GiB, assumed, --egress-price sets it",
+            "at 25.0 MiB/s to 250 MiB/s (assumed, --rate sets it)",
+        ],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_reads_what_an_earlier_copy_remembers_and_leaves_its_file() {
+    let opaque = ServerOptions { etags: EtagMode::Random, ..ServerOptions::default() };
+    let world = World::with(ServerOptions::default(), opaque).await;
+    world.put("a", noise(1, 100));
+    world.put("b", noise(2, 200));
+    let options = ["--no-token", "--json", "--ledger", "its.redb"];
+    expect_outcomes(&world.copy(&options).last_event(), &[("copied", 2)]);
+    let before = (world.files(), std::fs::read(world.path("its.redb")).unwrap());
+    let plan = |options: &[&str]| {
+        let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
+        run(world.planning_at(&from, &to, options)).last_event()
+    };
+    expect_outcomes(&plan(&options), &[("equal", 2)]);
+    assert_eq!((world.files(), std::fs::read(world.path("its.redb")).unwrap()), before);
+    // Without the ledger there is no evidence, and a copy would find none either.
+    let other = plan(&["--no-token", "--json", "--ledger", "other.redb"]);
+    expect_outcomes(&other, &[("copied", 2)]);
+    assert_eq!(other["plan"]["unproven"], json!({ "objects": 2, "bytes": 300 }));
+    // What is no ledger is told, and left as it is.
+    world.write("foreign", "text");
+    let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
+    let foreign = run(world.planning_at(&from, &to, &["--no-token", "--ledger", "foreign"]));
+    foreign.expect(0, &["what earlier copies remember is not known here"]);
+    assert_eq!(world.read("foreign"), "text");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_of_named_keys_looks_at_each() {
+    let world = World::new().await;
+    world.put("here", noise(1, 100));
+    world.put("same", noise(2, 200));
+    world.there().put(DESTINATION, "same", noise(2, 200));
+    let class = Properties { storage_class: Some("GLACIER".to_owned()), ..Properties::default() };
+    world.here().put_with(SOURCE, "frozen", noise(1, 50), class, Vec::new());
+    world.write("list", "here\nsame\nfrozen\nnone\n");
+    let options = ["--json", "--keys-from", "list"];
+    let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
+    let planned = run(world.planning_at(&from, &to, &options)).last_event();
+    let wanted = [("archived", 1), ("copied", 1), ("equal", 1), ("vanished", 1)];
+    expect_outcomes(&planned, &wanted);
+    let largest = json!([{ "key": "here", "bytes": 100 }]);
+    assert_eq!(planned["plan"]["largest"], largest);
+    world.expect_untouched();
+    expect_outcomes(&world.copy(&options).last_event(), &wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sample_that_may_not_be_read_is_told() {
+    let world = World::new().await;
+    for n in 0..5 {
+        world.put(&format!("{n}"), noise(n, 100));
+    }
+    let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
+    let rule = tranship_server::Rule::new(
+        tranship_server::Matcher::on("HeadObject").key("3"),
+        tranship_server::Fault::Status5xxBefore,
+    );
+    world.source.faults().add(rule);
+    let planned = run(world.planning_at(&from, &to, &["--json"])).last_event();
+    expect_outcomes(&planned, &[("copied", 5)]);
+    let plan = &planned["plan"];
+    assert_eq!(plan["sample"], json!({ "looked_at": 4, "of": 5 }));
+    assert!(plan["losses"].to_string().contains("could not be looked at"), "{plan}");
+}

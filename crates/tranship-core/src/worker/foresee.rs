@@ -1,0 +1,112 @@
+//! What a dry run says of an object that would be copied: how it would go, and what would be lost.
+//!
+//! Nothing is written. A key of which only the name is known is looked at, as a copy would; of the
+//! others a bounded sample is.
+
+use super::small::{attributes, new_token};
+use super::{head_if_there, plan, source_is_gone};
+use crate::compare;
+use crate::error::{ErrorKind, StageError, StoreError};
+use crate::finder::is_archive_class;
+use crate::forecast::{self, Way};
+use crate::loss::Loss;
+use crate::message::Entry;
+use crate::object::{ETagForm, Identity};
+use crate::outcome::{Count, Outcome};
+use crate::stage::Stage;
+use crate::store::Head;
+use crate::survey::Findings;
+use crate::token::{self, USER_METADATA_MAX_BYTES};
+
+/// The outcome that a copy of this object would have; adds what is found to the survey.
+pub(super) async fn foresee(
+    stage: &Stage,
+    entry: &Entry,
+    there: Option<&Head>,
+) -> Result<Outcome, StageError> {
+    let is_sampled = stage.progress.survey(Findings::takes_sample);
+    let is_named = entry.etag.is_none();
+    let mut source = None;
+    if is_named || is_sampled == Some(true) {
+        let answer = head_if_there(stage, &*stage.source, &entry.key).await;
+        match stage.judged(answer) {
+            Ok(Some(head)) => source = Some(head),
+            Ok(None) if source_is_gone(stage, &entry.key).await? => return Ok(Outcome::Vanished),
+            Ok(None) => refused(stage, "the listing has it, and a HEAD says that it is not there"),
+            Err(error) if is_named => return Err(error.into()),
+            Err(error) => refused(stage, &error.to_string()),
+        }
+    }
+    let class = source.as_ref().map_or(&entry.class, |head| &head.attributes.storage_class);
+    if is_named
+        && source.as_ref().is_some_and(|head| !head.restored)
+        && class.as_deref().is_some_and(is_archive_class)
+    {
+        return Ok(Outcome::Archived);
+    }
+    let Some(identity) = identity(entry, source.as_ref()) else { return Ok(Outcome::Copied) };
+    let policy = &stage.policy;
+    let form = identity.etag.form();
+    let (threshold, part_size) = (policy.multipart_threshold_bytes, policy.part_size_bytes);
+    let way = forecast::way(identity.size, form, threshold, part_size).map_err(|error| {
+        StoreError::new(ErrorKind::Invalid, format!("plan {}", entry.key), error.to_string())
+    })?;
+    stage.progress.survey(|findings| {
+        let one = Count { objects: 1, bytes: identity.size };
+        findings.work.copy(identity.size, way, form, class.as_deref());
+        findings.name_if_large(&entry.key, identity.size);
+        if there.is_some_and(|there| compare::is_unproven(policy, &identity, there)) {
+            findings.unproven.add(one);
+        }
+        if let ETagForm::Composite { parts } = form
+            && identity.size > 0
+            && forecast::layout_of(identity.size, parts).is_none()
+        {
+            findings.layouts_lost.add(one);
+        }
+    });
+    if let (Some(true), Some(head)) = (is_sampled, &source) {
+        sample(stage, entry, head, way).await;
+    }
+    Ok(Outcome::Copied)
+}
+
+/// As a look shows it, or else the listing.
+fn identity(entry: &Entry, source: Option<&Head>) -> Option<Identity> {
+    if let Some(head) = source {
+        return Some(head.identity.clone());
+    }
+    let (etag, size, modified) = (entry.etag.clone()?, entry.size, entry.modified);
+    Some(Identity { etag, version: None, size, modified })
+}
+
+fn refused(stage: &Stage, why: &str) {
+    stage.progress.survey(|findings| {
+        findings.sample.refused += 1;
+        findings.sample.first_refusal.get_or_insert_with(|| why.to_owned());
+    });
+}
+
+/// Adds what one object of the sample would lose.
+async fn sample(stage: &Stage, entry: &Entry, head: &Head, way: Way) {
+    let plain = head.identity.etag.form() == ETagForm::Plain && !head.etag_is_opaque;
+    let wants_token = !plain || matches!(way, Way::Parts(_));
+    let token = wants_token.then(|| new_token(stage, 0, &head.identity));
+    let (carried, _, mut losses) = attributes(&stage.policy, head, token);
+    if head.tag_count > 0 && !stage.policy.tags {
+        losses.insert(Loss::Tags);
+    }
+    let is_multipart = matches!(head.identity.etag.form(), ETagForm::Composite { .. });
+    let keeps_layout = is_multipart
+        && plan::own_layout(stage, head, &entry.key).await.is_ok_and(|layout| layout.is_some());
+    stage.progress.survey(|findings| {
+        let sample = &mut findings.sample;
+        sample.looked_at += 1;
+        sample.losses.add(&losses);
+        sample.tagged += u64::from(head.tag_count > 0);
+        let bytes = token::user_metadata_bytes(&carried.user);
+        sample.metadata_too_large += u64::from(bytes > USER_METADATA_MAX_BYTES);
+        sample.multipart += u64::from(is_multipart);
+        sample.layouts_kept += u64::from(keeps_layout);
+    });
+}
