@@ -121,6 +121,7 @@ pub(crate) async fn run(
     let summary = Summary {
         elapsed_ms,
         failures,
+        deletes_held: deletes_held(&policy, &finished),
         delete_manifest: files.manifest.filter(|_| finished.candidates > 0).map(Path::to_owned),
         ..summary(names, &finished, &progress.read())
     };
@@ -179,6 +180,20 @@ fn summary(names: &Names, finished: &Finished, reading: &ProgressReading) -> Sum
         losses: totals.losses.iter().map(|(loss, n)| (loss.name().to_owned(), n)).collect(),
         ..Summary::default()
     }
+}
+
+/// Why nothing was deleted although deletes were asked for, if the guard held them back.
+fn deletes_held(policy: &Policy, finished: &Finished) -> Option<String> {
+    let guard = policy.delete?;
+    let totals = finished.ended.run().totals.as_ref()?;
+    let extra = totals.account.get(Outcome::Extra).objects;
+    let listed = finished.listed_destination.objects;
+    (!guard.admits(extra, listed)).then(|| {
+        format!(
+            "{extra} objects are only at the destination, which has {listed}; at most {} and at most {} % of it may go (--delete-max, --delete-max-ratio)",
+            guard.objects_max, guard.percent_max
+        )
+    })
 }
 
 /// Writes the run report, if one was asked for.

@@ -261,7 +261,7 @@ impl Engine {
         })
         .await?;
         // Another pass over the rows, for those who want it.
-        let scans = if by_prefix || stage.policy.dry_run {
+        let scans = if by_prefix || stage.policy.dry_run || stage.policy.delete.is_some() {
             finder::totals(&stage, generation).await?.1
         } else {
             Vec::new()

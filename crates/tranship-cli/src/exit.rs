@@ -11,7 +11,7 @@ pub enum Exit {
     Other,
     /// The options, the environment or the configuration file.
     Usage,
-    /// Some objects failed, or the accounts do not balance.
+    /// Some objects failed, the guard held deletes back, or the accounts do not balance.
     Failed,
     /// What stops a whole transfer: credentials, a key service, a denied or missing bucket.
     Halted,
@@ -33,7 +33,7 @@ Exit codes:
     0  every listed object is accounted for, and none failed
     1  an error that has no code of its own
     2  wrong options, environment or configuration file; nothing was written
-    3  some objects failed, or the accounts do not balance; see the failure list
+    3  some objects failed, the guard held deletes back, or the accounts do not balance
     4  halted: credentials, a key service, a denied or missing bucket
     5  the ledger cannot be opened, read or written
     6  verify: the sides differ

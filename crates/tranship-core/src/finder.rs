@@ -313,10 +313,7 @@ async fn close(
 /// Whether the number of extra objects is within the guard.
 pub fn deletes_allowed(stage: &Stage, scans: &[Scan], extra: u64) -> bool {
     let listed: u64 = scans.iter().map(|scan| scan.listed_destination.objects).sum();
-    stage.policy.delete.is_some_and(|guard| {
-        extra <= guard.objects_max
-            && u128::from(extra) * 100 <= u128::from(listed) * u128::from(guard.percent_max)
-    })
+    stage.policy.delete.is_some_and(|guard| guard.admits(extra, listed))
 }
 
 /// Some notes of a list, in order.

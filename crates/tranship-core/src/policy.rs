@@ -76,6 +76,14 @@ pub struct DeleteGuard {
     pub percent_max: u64,
 }
 
+impl DeleteGuard {
+    /// Whether so many of the objects that the destination listed may go.
+    pub fn admits(self, extra: u64, listed: u64) -> bool {
+        extra <= self.objects_max
+            && u128::from(extra) * 100 <= u128::from(listed) * u128::from(self.percent_max)
+    }
+}
+
 /// Everything that decides what a run does.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]

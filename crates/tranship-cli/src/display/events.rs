@@ -82,6 +82,7 @@ pub(super) fn run_ended(summary: &Summary, resume: &str) -> Value {
         "retries": summary.retries,
         "elapsed_ms": summary.elapsed_ms,
         "failures": summary.failures.as_ref().map(|path| path.to_string_lossy()),
+        "deletes_held": summary.deletes_held,
         "delete_manifest": summary.delete_manifest.as_ref().map(|path| path.to_string_lossy()),
         "losses": losses,
         "resume": summary.may_resume().then_some(resume),

@@ -62,6 +62,8 @@ pub struct Summary {
     pub elapsed_ms: u64,
     /// Where the failure list is, if anything failed.
     pub failures: Option<PathBuf>,
+    /// Why the guard let nothing be deleted, if it did not.
+    pub deletes_held: Option<String>,
     /// Where the candidates for deletion are, if there were any.
     pub delete_manifest: Option<PathBuf>,
     /// The folder of the run report, if one was asked for.
@@ -92,7 +94,11 @@ impl Summary {
         match self.ending {
             Ending::Interrupted => Exit::Interrupted,
             Ending::Halted { .. } => Exit::Halted,
-            Ending::Complete if self.is_whole() => Exit::Success,
+            Ending::Complete
+                if self.is_whole() && (self.dry_run || self.deletes_held.is_none()) =>
+            {
+                Exit::Success
+            }
             Ending::Complete | Ending::Incomplete { .. } => Exit::Failed,
         }
     }
@@ -121,6 +127,9 @@ impl Summary {
         }
         if let Some(path) = &self.failures {
             writeln!(out, "failure list: {}", escape(&path.to_string_lossy()))?;
+        }
+        if let Some(reason) = &self.deletes_held {
+            writeln!(out, "nothing was deleted: {reason}")?;
         }
         if let Some(path) = &self.delete_manifest {
             writeln!(out, "candidates for deletion: {}", escape(&path.to_string_lossy()))?;

@@ -177,13 +177,20 @@ async fn deletes_need_the_flag_the_guard_and_where_nothing_is_kept_the_second_fl
     expect_outcomes(&world.copy_in_json(&[]), &[("copied", 10), ("extra", 10)]);
     let within_ratio = ["--delete", "--delete-max-ratio", "50"];
     let guarded = [&within_ratio[..], &["--delete-max", "9"]].concat();
-    expect_outcomes(&world.copy_in_json(&guarded), &[("equal", 10), ("extra", 10)]);
-    expect_outcomes(&world.copy_in_json(&["--delete"]), &[("equal", 10), ("extra", 10)]);
+    for (options, limit) in [(&guarded[..], "at most 9"), (&["--delete"][..], "at most 10 %")] {
+        let ended = world.copy_in_json(options);
+        expect_outcomes(&ended, &[("equal", 10), ("extra", 10)]);
+        let held = ended["deletes_held"].as_str().unwrap();
+        assert!(held.contains("10 objects") && held.contains(limit), "{held}");
+        // Who asked for deletes, and did not get them, is not told that all is done.
+        world.copy(options).expect(3, &["nothing was deleted", limit]);
+    }
     world.there().configure(DESTINATION, |bucket| bucket.versioning = Versioning::Off);
     let manifest = ["--delete-unversioned", "--delete-manifest", "gone.jsonl"];
     let ended = world.copy_in_json(&[&within_ratio[..], &manifest].concat());
     expect_outcomes(&ended, &[("deleted", 10), ("equal", 10)]);
     assert_eq!(ended["delete_manifest"], "gone.jsonl");
+    assert!(ended["deletes_held"].is_null());
     assert_eq!(world.read("gone.jsonl").lines().count(), 10);
     world.expect_equal();
 }
