@@ -197,7 +197,7 @@ async fn a_person_reads_a_plan_as_tables() {
             "dry run: nothing was written",
             "12.0 MiB  in/large",
             "in/a/<odd>\\n\\u{202e}",
-            "without evidence of being equal, and so copied again: 1 objects, 700 B",
+            "without evidence of being equal, and so copied again: 1 object, 700 B",
             "loss report",
             "sample: 10 of 10 objects to copy",
             "Amazon S3's list prices of us-east-1, 2026-11",
@@ -233,6 +233,12 @@ async fn a_plan_reads_what_an_earlier_copy_remembers_and_leaves_its_file() {
     let foreign = run(world.planning_at(&from, &to, &["--no-token", "--ledger", "foreign"]));
     foreign.expect(0, &["what earlier copies remember is not known here"]);
     assert_eq!(world.read("foreign"), "text");
+    // A run that is not over is one that a copy would go on with.
+    world.put("c", noise(3, 300));
+    world.there().configure(DESTINATION, |bucket| bucket.deny_write = true);
+    assert_eq!(world.copy(&options).code, Some(4));
+    let after = run(world.planning_at(&from, &to, &["--no-token", "--ledger", "its.redb"]));
+    after.expect(0, &["an earlier copy was interrupted"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,6 +259,21 @@ async fn a_plan_of_named_keys_looks_at_each() {
     assert_eq!(planned["plan"]["largest"], largest);
     world.expect_untouched();
     expect_outcomes(&world.copy(&options).last_event(), &wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_no_upload_can_have_fails_in_the_plan_as_in_the_copy() {
+    let world = World::new().await;
+    world.put("small\u{1}", noise(1, 100));
+    world.put("large\u{1}", noise(1, 6 * MIB));
+    world.put("large\t", noise(1, 6 * MIB));
+    let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
+    let options = ["--json", "--multipart-threshold", "6MiB", "--retries", "0"];
+    let planned = run(world.planning_at(&from, &to, &options));
+    assert!(planned.out.contains("XML cannot carry"), "{planned}");
+    expect_outcomes(&planned.last_event(), &[("copied", 2), ("failed", 1)]);
+    world.expect_untouched();
+    expect_outcomes(&world.copy(&options).last_event(), &[("copied", 2), ("failed", 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use crate::finder::is_archive_class;
 use crate::forecast::{self, Way};
 use crate::loss::Loss;
 use crate::message::Entry;
-use crate::object::{ETagForm, Identity};
+use crate::object::{ETagForm, Identity, ObjectKey};
 use crate::outcome::{Count, Outcome};
 use crate::stage::Stage;
 use crate::store::Head;
@@ -51,6 +51,9 @@ pub(super) async fn foresee(
     let way = forecast::way(identity.size, form, threshold, part_size).map_err(|error| {
         StoreError::new(ErrorKind::Invalid, format!("plan {}", entry.key), error.to_string())
     })?;
+    if matches!(way, Way::Parts(_)) {
+        check_upload(&stage.destination_key(&entry.key)?)?;
+    }
     stage.progress.survey(|findings| {
         let one = Count { objects: 1, bytes: identity.size };
         findings.work.copy(identity.size, way, form, class.as_deref());
@@ -69,6 +72,20 @@ pub(super) async fn foresee(
         sample(stage, entry, head, way).await;
     }
     Ok(Outcome::Copied)
+}
+
+/// Refuses what the upload would stumble over: the answer that names it is XML, and has the key in it.
+fn check_upload(key: &ObjectKey) -> Result<(), StoreError> {
+    let is_held = |c: char| match c {
+        '\t' | '\n' | '\r' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        c => c >= ' ',
+    };
+    if key.as_str().chars().all(is_held) {
+        return Ok(());
+    }
+    let text = "the key has a character that XML cannot carry, so the answer that names its upload cannot be read; copy it under another key";
+    Err(StoreError::new(ErrorKind::Invalid, format!("CreateMultipartUpload {key}"), text))
 }
 
 /// As a look shows it, or else the listing.
