@@ -6,7 +6,7 @@
 use super::small::{attributes, new_token};
 use super::{head_if_there, plan, source_is_gone};
 use crate::compare;
-use crate::error::{ErrorKind, StageError, StoreError};
+use crate::error::{Disposition, ErrorKind, StageError, StoreError};
 use crate::finder::is_archive_class;
 use crate::forecast::{self, Way};
 use crate::loss::Loss;
@@ -33,7 +33,9 @@ pub(super) async fn foresee(
             Ok(Some(head)) => source = Some(head),
             Ok(None) if source_is_gone(stage, &entry.key).await? => return Ok(Outcome::Vanished),
             Ok(None) => refused(stage, "the listing has it, and a HEAD says that it is not there"),
-            Err(error) if is_named => return Err(error.into()),
+            Err(error) if is_named || error.disposition() == Disposition::Halt => {
+                return Err(error.into());
+            }
             Err(error) => refused(stage, &error.to_string()),
         }
     }
