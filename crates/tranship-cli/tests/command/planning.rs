@@ -294,3 +294,37 @@ async fn a_sample_that_may_not_be_read_is_told() {
     assert_eq!(plan["sample"], json!({ "looked_at": 4, "of": 5 }));
     assert!(plan["losses"].to_string().contains("could not be looked at"), "{plan}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_within_one_store_moves_no_bytes_out() {
+    let world = World::new().await;
+    world.here().create_bucket(DESTINATION);
+    world.put("small", noise(1, 100));
+    world.put("large", noise(2, 12 * MIB));
+    let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
+    let endpoint = world.source.endpoint();
+    let options = ["--json", "--multipart-threshold", "6MiB", "--part-size", "5MiB"];
+    let command = |name: &str| {
+        let mut command = world.bare(&[name, &from, &to]);
+        command.args(["--source-endpoint", &endpoint, "--destination-endpoint", &endpoint]);
+        command.args(options);
+        command
+    };
+    let planned = run(command("plan")).last_event();
+    let egress = &planned["plan"]["forecast"]["egress"];
+    assert_eq!((&egress["bytes"], &egress["nanodollars"]), (&json!(0), &json!(0)));
+    assert_eq!(world.here().keys(DESTINATION), [""; 0]);
+    let requests = requests(&planned["plan"]);
+    assert!(!requests.contains_key(&("source".to_owned(), "GET".to_owned())), "{planned}");
+    world.source.requests().clear();
+    expect_outcomes(&run(command("copy")).last_event(), &[("copied", 2)]);
+    let of = |side: &str, name: &str| requests[&(side.to_owned(), name.to_owned())];
+    let store = &world.source;
+    let whole = ["CopyObject", "CompleteMultipartUpload"];
+    assert_eq!(asked(store, &whole), of("destination", "PUT, COPY, Complete"));
+    let parts = ["CreateMultipartUpload", "UploadPartCopy", "ListParts"];
+    assert_eq!(asked(store, &parts), of("destination", "Create, UploadPart, ListParts"));
+    // Besides, a look at either side, and one whether the destination's credentials can read.
+    let heads = of("source", "HEAD") + of("destination", "HEAD");
+    assert_eq!(asked(store, &["HeadObject"]), heads + 2);
+}
