@@ -1,5 +1,5 @@
 # The two commands that matter are `make demo` and `make test`; the others are pieces of them.
-.PHONY: demo test check fmt lint template bench venv
+.PHONY: demo test check fmt lint template faults bench venv
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -21,6 +21,7 @@ demo:
 # Everything that must pass.
 test: fmt lint template venv
 	$(CARGO) test --locked --workspace
+	$(VENV)/bin/python tests/template/seen.py target/cloud/used-actions.json
 
 # The inner loop: types and lints of what changed.
 check:
@@ -31,6 +32,10 @@ fmt:
 
 lint:
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+
+# Each fault at each call of each scenario, where the tests try one in some. Takes half an hour.
+faults:
+	$(CARGO) test --locked --workspace --test pipeline -- --ignored --nocapture every_fault
 
 # CPU per GB and per object, memory and requests; release build. ARGS='--case small --runs 3' narrows it.
 bench:

@@ -2,7 +2,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "tests fail by panicking, in their helpers too"
+    clippy::print_stdout,
+    reason = "tests fail by panicking, in their helpers too, and print what they count"
 )]
 
 mod copy;
@@ -10,4 +11,7 @@ mod large;
 mod ports;
 mod resume;
 mod simulation;
+mod single_fault;
+mod strange_answers;
+mod verify;
 mod visits;

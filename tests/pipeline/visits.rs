@@ -378,6 +378,38 @@ async fn an_hour_whose_tasks_were_lost_ends_incomplete() {
 }
 
 #[tokio::test]
+async fn events_delete_no_more_in_an_hour_than_they_may() {
+    let limits = Limits { event_deletes_per_hour: 2, ..Limits::default() };
+    let mut visits = Visits::new(Policy { limits, ..Policy::default() });
+    let keys = ["a", "b", "c", "d", "e"];
+    for key in keys {
+        visits.put(key, "1").await;
+    }
+    visits.begin().await;
+    visits.run_to_end(false).await;
+    visits.clock.advance(HOUR_MS - (visits.clock.now().0 - BEGAN.0) % HOUR_MS);
+    for key in keys {
+        let key = ObjectKey::new(key);
+        visits.source.delete(&key, None).await.unwrap();
+        let gone = Change { key, kind: ChangeKind::Deleted };
+        // A copy in the same task does not wait with it.
+        let new = format!("new/{}", gone.key);
+        visits.put(&new, "2").await;
+        let new = Change { key: ObjectKey::new(new), kind: ChangeKind::Written(Some(1)) };
+        events::take(&visits.stage, &[gone, new]).await.unwrap();
+    }
+    for left in [3, 1, 0] {
+        while visits.visit_task().await {}
+        let there = visits.destination.keys();
+        let (new, old): (Vec<_>, Vec<_>) =
+            there.iter().partition(|key| key.as_str().starts_with("new/"));
+        assert_eq!((new.len(), old.len()), (5, left), "{there:?}");
+        visits.clock.advance(HOUR_MS + 6 * MINUTE_MS);
+    }
+    visits.expect_equal();
+}
+
+#[tokio::test]
 async fn an_error_opens_the_breaker_and_only_a_person_ends_a_pause() {
     let visits = Visits::new(Policy::default());
     let (ledger, clock) = (&*visits.stage.ledger, &*visits.stage.clock);

@@ -7,6 +7,7 @@
     reason = "test support fails by panicking"
 )]
 
+pub mod between;
 pub mod cloud;
 pub mod faulty;
 pub mod keys;

@@ -684,6 +684,11 @@ def nothing_is_allowed_that_is_not_used(stack):
         for action in sorted(rights(stack, role) - used):
             if not unseen.get(action):
                 yield f"{role}: {action} is allowed, and neither used nor excused"
+        for action in sorted(unseen):
+            if action in used:
+                yield f"{role}: {action} is used, and excused all the same"
+            elif action not in rights(stack, role):
+                yield f"{role}: {action} is excused, and not allowed"
 
 
 RULES = [value for name, value in list(globals().items()) if callable(value) and getattr(value, "__module__", "") == __name__

@@ -5,13 +5,17 @@
 //! of the commands that ask a deployed stack stand on the command line alone.
 
 mod copy;
+mod doctor;
 mod stack;
+mod verify;
 
 pub use copy::{
-    CarryArgs, CompareArgs, CopyArgs, DeleteArgs, DestinationArgs, ForecastArgs, PaceArgs,
-    SelectArgs, SourceArgs, StateArgs,
+    CarryArgs, CompareArgs, CopyArgs, DeleteArgs, DestinationArgs, ForecastArgs, KeysArgs,
+    PaceArgs, SelectArgs, SourceArgs, StateArgs,
 };
+pub use doctor::{DOCTOR_HELP, DoctorArgs};
 pub use stack::{RunArgs, STACK_HELP, StackArgs, StatusArgs};
+pub use verify::{VERIFY_HELP, VerifyArgs};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -52,6 +56,12 @@ pub enum Command {
     /// Say what copy would do, and write nothing: as copy --dry-run, with the same options
     #[command(after_long_help = help_of_copy())]
     Plan(Box<CopyArgs>),
+    /// Compare both sides anew, without any ledger, and say how well their equality is known
+    #[command(after_help = VERIFY_HELP)]
+    Verify(Box<VerifyArgs>),
+    /// Look at both sides before the first copy: what they can do, and what is missing
+    #[command(after_help = DOCTOR_HELP)]
+    Doctor(Box<DoctorArgs>),
     /// Copy a world of awkward objects between two built-in stores, and check every byte
     #[command(after_help = EXIT_CODES_HELP)]
     Demo(DemoArgs),

@@ -9,10 +9,13 @@ mod meter;
 mod plan;
 mod stack;
 mod summary;
+mod verify;
 
+pub(crate) use events::line as json_line;
 pub use format::{count_text, duration_text, size_text};
 pub use meter::{Meter, View};
 pub use summary::{Ending, Summary};
+pub use verify::Walked;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -236,6 +239,20 @@ impl Reporter {
             self.event(&events::run_failed(failure));
         }
         self.tell(&format::failure(failure));
+    }
+
+    /// A document that was asked for, whatever the display.
+    pub fn print_json(&self, document: &serde_json::Value) {
+        self.print(&format!("{document:#}\n"));
+    }
+
+    /// What a look at both sides found: each finding as an event, or all as a text.
+    pub fn looked(&self, events: &[serde_json::Value], text: &str) {
+        self.close();
+        match self.0.display {
+            Display::Json => events.iter().for_each(|event| self.event(event)),
+            _ => self.print(text),
+        }
     }
 
     /// Takes the bar away.

@@ -23,8 +23,8 @@ use crate::keys_file::KeysFile;
 use crate::plan::{Made, Outlook, Plan};
 use crate::report::{Report, RunEnd};
 use crate::settings::{
-    BASE_MEMORY_BYTES, CopySettings, STREAM_MEMORY_BYTES, ServerSideCopy, SideSettings, Sse,
-    patterns,
+    BASE_MEMORY_BYTES, CopySettings, STREAM_MEMORY_BYTES, SelectSettings, ServerSideCopy,
+    SideSettings, Sse, patterns,
 };
 use crate::timeline::Timeline;
 
@@ -314,7 +314,7 @@ pub(crate) fn failure(error: EngineError) -> Failure {
 }
 
 /// What to do about a side that cannot be used.
-fn advice(side: Side, error: &StoreError) -> String {
+pub(crate) fn advice(side: Side, error: &StoreError) -> String {
     match error.kind {
         ErrorKind::NoSuchBucket => {
             format!("create the bucket, or correct its name or --{side}-endpoint")
@@ -346,19 +346,7 @@ fn parts(settings: &CopySettings) -> Result<Parts, Failure> {
         })
     });
     let keys = keys.transpose()?;
-    let pem = match &settings.ca_bundle {
-        Some(path) => Some(std::fs::read(path).map_err(|error| {
-            let what = format!("the CA bundle {} cannot be read: {error}", path.display());
-            Failure::new(Exit::Usage, what, CA_BUNDLE_REMEDY)
-        })?),
-        None => None,
-    };
-    if let (Some(pem), Some(path)) = (&pem, &settings.ca_bundle) {
-        check_ca_bundle(pem).map_err(|error| {
-            let what = format!("the CA bundle {} is not one: {error}", path.display());
-            Failure::new(Exit::Usage, what, CA_BUNDLE_REMEDY)
-        })?;
-    }
+    let pem = settings.ca_bundle.as_deref().map(authorities).transpose()?;
     let destination = S3Settings {
         expected_bucket_owner: settings.expected_bucket_owner.clone(),
         acl: settings.acl.clone(),
@@ -381,7 +369,19 @@ fn parts(settings: &CopySettings) -> Result<Parts, Failure> {
     })
 }
 
-fn side(side: &SideSettings, pem: Option<&[u8]>) -> S3Settings {
+/// The certificate authorities in a file.
+pub(crate) fn authorities(path: &Path) -> Result<Vec<u8>, Failure> {
+    let wrong = |what: String| Failure::new(Exit::Usage, what, CA_BUNDLE_REMEDY);
+    let pem = std::fs::read(path).map_err(|error| {
+        wrong(format!("the CA bundle {} cannot be read: {error}", path.display()))
+    })?;
+    check_ca_bundle(&pem)
+        .map_err(|error| wrong(format!("the CA bundle {} is not one: {error}", path.display())))?;
+    Ok(pem)
+}
+
+/// How a side is spoken to.
+pub(crate) fn side(side: &SideSettings, pem: Option<&[u8]>) -> S3Settings {
     let Location { endpoint, bucket, .. } = &side.location;
     S3Settings {
         bucket: bucket.clone(),
@@ -420,7 +420,7 @@ fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
         compare: settings.compare,
         overwrite: settings.overwrite,
         trust_size_and_time: settings.trust_size_and_time,
-        filter: filter(settings)?,
+        filter: filter(&settings.select)?,
         delete: settings.delete.as_ref().map(|delete| DeleteGuard {
             objects_max: delete.objects_max,
             percent_max: delete.percent_max,
@@ -459,8 +459,7 @@ fn dry_limits() -> Limits {
     }
 }
 
-fn filter(settings: &CopySettings) -> Result<Filter, Failure> {
-    let select = &settings.select;
+pub(crate) fn filter(select: &SelectSettings) -> Result<Filter, Failure> {
     // The settings have compiled the same sets before, so that a mistake is told with its place.
     let set = |globs: &[String], regexes: &[String]| {
         patterns::set(globs, regexes)

@@ -304,7 +304,7 @@ fn in_memory(
     }
 }
 
-async fn connect(side: Side, settings: S3Settings) -> Result<S3Store, EngineError> {
+pub(crate) async fn connect(side: Side, settings: S3Settings) -> Result<S3Store, EngineError> {
     S3Store::connect(settings).await.map_err(|error| EngineError::Side(side, error))
 }
 
@@ -326,7 +326,7 @@ async fn can_read(store: &S3Store, prefix: &str) -> bool {
 }
 
 /// Repeats what may pass: a hiccup at the start is no reason to run the command again.
-async fn patiently<T, F, R>(mut call: F) -> Result<T, StoreError>
+pub(crate) async fn patiently<T, F, R>(mut call: F) -> Result<T, StoreError>
 where
     F: FnMut() -> R,
     R: Future<Output = Result<T, StoreError>>,

@@ -17,6 +17,12 @@ pub enum Exit {
     Halted,
     /// The ledger cannot be opened, read or written.
     Ledger,
+    /// Two sides that were compared differ.
+    Different,
+    /// Two sides that were compared are not known to differ, nor proven to be equal.
+    NotProvable,
+    /// A look at two sides found what keeps a copy from working.
+    Unfit,
     /// Ctrl-C, or a termination signal.
     Interrupted,
 }
@@ -30,6 +36,9 @@ Exit codes:
     3  some objects failed, or the accounts do not balance; see the failure list
     4  halted: credentials, a key service, a denied or missing bucket
     5  the ledger cannot be opened, read or written
+    6  verify: the sides differ
+    7  verify: no difference is known, and equality is not proven
+    8  doctor: something keeps a copy from working
   130  interrupted; the same command resumes";
 
 impl Exit {
@@ -41,6 +50,9 @@ impl Exit {
             Self::Failed => 3,
             Self::Halted => 4,
             Self::Ledger => 5,
+            Self::Different => 6,
+            Self::NotProvable => 7,
+            Self::Unfit => 8,
             Self::Interrupted => 130,
         }
     }
@@ -88,6 +100,9 @@ mod tests {
             Exit::Failed,
             Exit::Halted,
             Exit::Ledger,
+            Exit::Different,
+            Exit::NotProvable,
+            Exit::Unfit,
             Exit::Interrupted,
         ];
         let mut codes: Vec<u8> = all.iter().map(|exit| exit.code()).collect();

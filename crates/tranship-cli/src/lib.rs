@@ -8,6 +8,7 @@
 pub mod args;
 pub mod demo;
 pub mod display;
+pub mod doctor;
 pub mod driver;
 pub mod embedded;
 pub mod engine;
@@ -24,6 +25,7 @@ pub mod settings;
 pub mod stack;
 mod timeline;
 pub mod usage;
+pub mod verify;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -32,11 +34,11 @@ use std::path::Path;
 
 use clap::{CommandFactory, Parser};
 
-use crate::args::{Cli, Command, CopyArgs, DemoArgs};
+use crate::args::{Cli, Command, CopyArgs, DemoArgs, DoctorArgs, VerifyArgs};
 use crate::display::{Display, Reporter};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Stop;
-use crate::settings::{CopySettings, Verbosity};
+use crate::settings::{CopySettings, Verbosity, VerifySettings};
 use crate::stack::{Address, Order};
 use crate::usage::UsageError;
 
@@ -53,6 +55,8 @@ pub async fn run(args: Vec<OsString>, env: BTreeMap<String, String>) -> Exit {
             args.state.dry_run = Some(true);
             Box::pin(copy(&args, &env, resume)).await
         }
+        Command::Verify(args) => Box::pin(verify(&args, &env, resume)).await,
+        Command::Doctor(args) => Box::pin(doctor(&args, &env, resume)).await,
         Command::Demo(args) => Box::pin(demo(args, resume)).await,
         Command::Status(args) => Box::pin(of_stack(Order::Status(args))).await,
         Command::Run(args) => Box::pin(of_stack(Order::Run(args))).await,
@@ -83,6 +87,54 @@ async fn copy(args: &CopyArgs, env: &BTreeMap<String, String>, resume: String) -
     let result = tokio::select! {
         result = embedded::copy(settings, reporter.clone(), stop) => result,
         () = switch.on_signals(&reporter) => Ok(Exit::Interrupted),
+    };
+    finish(&reporter, result)
+}
+
+async fn verify(args: &VerifyArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
+    let as_copy = args.as_copy();
+    let settings = with_config(&as_copy, env, |file| VerifySettings::resolve(args, env, file));
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Usage;
+        }
+    };
+    let display = Display::choose(settings.verbosity, io::stderr().is_terminal());
+    let reporter = Reporter::new(display, resume);
+    let result = tokio::select! {
+        result = verify::verify(settings, reporter.clone()) => result,
+        () = interrupt::first_signal() => {
+            reporter.verification_left();
+            Ok(Exit::Interrupted)
+        }
+    };
+    finish(&reporter, result)
+}
+
+async fn doctor(args: &DoctorArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
+    let as_verify = args.as_verify();
+    let settings = with_config(&as_verify.as_copy(), env, |file| {
+        VerifySettings::resolve(&as_verify, env, file)
+    });
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Usage;
+        }
+    };
+    let display = Display::choose(settings.verbosity, io::stderr().is_terminal());
+    let reporter = Reporter::new(display, resume);
+    if args.print_policy {
+        reporter.print_json(&doctor::policies(&settings));
+        return Exit::Success;
+    }
+    // Stopped at once, and between any two calls: what a probe left is named by its prefix.
+    let result = tokio::select! {
+        result = doctor::doctor(&settings, args.write_probe, &reporter) => result,
+        () = interrupt::first_signal() => Ok(Exit::Interrupted),
     };
     finish(&reporter, result)
 }
@@ -136,9 +188,16 @@ pub fn read_settings(
     args: &CopyArgs,
     env: &BTreeMap<String, String>,
 ) -> Result<CopySettings, UsageError> {
-    let Some((path, place)) = settings::config_path(args, env) else {
-        return CopySettings::resolve(args, env, None);
-    };
+    with_config(args, env, |file| CopySettings::resolve(args, env, file))
+}
+
+/// Resolves something with the configuration file that is named, or without one.
+fn with_config<T>(
+    args: &CopyArgs,
+    env: &BTreeMap<String, String>,
+    resolve: impl FnOnce(Option<(&Path, &str)>) -> Result<T, UsageError>,
+) -> Result<T, UsageError> {
+    let Some((path, place)) = settings::config_path(args, env) else { return resolve(None) };
     let text = read_config(&path).map_err(|what| {
         UsageError::new(
             format!("the configuration file {} {what}", usage::quoted(&path.to_string_lossy())),
@@ -146,7 +205,7 @@ pub fn read_settings(
             "name a readable TOML file, or leave the option away",
         )
     })?;
-    CopySettings::resolve(args, env, Some((&path, &text)))
+    resolve(Some((&path, &text)))
 }
 
 fn read_config(path: &Path) -> Result<String, String> {

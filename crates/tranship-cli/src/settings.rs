@@ -9,6 +9,7 @@ pub mod patterns;
 mod places;
 mod rules;
 mod values;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ use tranship_core::policy::{Compare, Overwrite};
 
 use crate::args::CopyArgs;
 use crate::usage::UsageError;
+
+pub use self::verify::VerifySettings;
 
 /// Each stream holds two connections and buffers of about this size, in bytes.
 pub const STREAM_MEMORY_BYTES: u64 = 1 << 20;

@@ -35,7 +35,9 @@ pub async fn complete(stage: &Stage, id: &HeaderId, epoch: u64) -> Result<(), St
     }
     let header = match run(stage, header).await {
         Err((header, error)) => {
-            if error.disposition() == Disposition::Permanent || header.attempt >= ATTEMPTS_MAX {
+            if error.disposition() == Disposition::Permanent
+                || header.attempt >= attempts_max(stage, &error)
+            {
                 park(stage, header, error.to_string()).await?;
             } else {
                 release(stage, header, &error).await?;
@@ -46,6 +48,14 @@ pub async fn complete(stage: &Stage, id: &HeaderId, epoch: u64) -> Result<(), St
     };
     stage.ledger.forget(&header.id().groups_prefix(epoch)).await?;
     Ok(())
+}
+
+/// An outage passes; a store whose answers cannot be read does not learn to speak.
+fn attempts_max(stage: &Stage, error: &StageError) -> u32 {
+    match error {
+        StageError::Store(error) if error.kind == ErrorKind::Lied => stage.policy.failures_max,
+        _ => ATTEMPTS_MAX,
+    }
 }
 
 /// Gives the lease back, so that the next attempt need not wait for it to lapse.

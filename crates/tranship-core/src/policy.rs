@@ -129,6 +129,9 @@ pub struct Limits {
     pub scans_max: usize,
     /// Keys of one window: a ledger write for each.
     pub window_keys: usize,
+    /// Deletes that events may ask for in one hour: a slip at the source is to be noticed before all of
+    /// its copies are gone.
+    pub event_deletes_per_hour: u64,
     /// Messages that may wait before the finder pauses; unlimited where the queue is a service.
     pub queue_depth_max: u64,
 }
@@ -144,6 +147,7 @@ impl Default for Limits {
             hops_max: u32::MAX,
             scans_max: 16,
             window_keys: 4_000,
+            event_deletes_per_hour: u64::MAX,
             queue_depth_max: 1_000,
         }
     }

@@ -103,7 +103,48 @@ impl Stage {
         answer
     }
 
-    /// Repeats what may pass, with back-off. `call` is given the number of the attempt, from 0.
+    /// How this stage repeats what may pass.
+    pub fn patience(&self) -> Patience<'_> {
+        Patience { clock: &*self.clock, progress: &self.progress, stopping: &self.stopping }
+    }
+
+    /// Repeats what may pass, with back-off.
+    pub async fn retried<T, F, R>(&self, call: F) -> Result<T, StoreError>
+    where
+        F: FnMut() -> R,
+        R: Future<Output = Result<T, StoreError>>,
+    {
+        self.patience().retried(call).await
+    }
+
+    /// Waits before another attempt, the longer the more there were.
+    pub async fn back_off(&self, attempt: u32) {
+        self.patience().back_off(attempt).await;
+    }
+
+    /// A time between half of `ms` and all of it.
+    pub fn spread(&self, ms: u64) -> u64 {
+        self.patience().spread(ms)
+    }
+}
+
+/// Repeats what may pass: what it takes to wait, and to know when waiting is over.
+#[derive(Clone, Copy)]
+pub struct Patience<'a> {
+    pub clock: &'a dyn Clock,
+    pub progress: &'a Progress,
+    /// Set when the process is to end: nothing is tried again.
+    pub stopping: &'a AtomicBool,
+}
+
+impl std::fmt::Debug for Patience<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Patience").finish_non_exhaustive()
+    }
+}
+
+impl Patience<'_> {
+    /// Repeats what may pass, with back-off.
     pub async fn retried<T, F, R>(&self, mut call: F) -> Result<T, StoreError>
     where
         F: FnMut() -> R,
@@ -114,7 +155,7 @@ impl Stage {
             match call().await {
                 Err(error) if error.disposition() == Disposition::Retry => {
                     attempt += 1;
-                    if attempt >= ATTEMPTS_MAX || self.is_stopping() {
+                    if attempt >= ATTEMPTS_MAX || self.stopping.load(Ordering::Relaxed) {
                         return Err(error);
                     }
                     self.back_off(attempt).await;

@@ -18,6 +18,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use crate::error::{Disposition, ErrorKind, StageError, StoreError};
+use crate::finder::events;
 use crate::loss::Losses;
 use crate::message::{Action, Entry, Message, MessageError, ObjectsTask, Work};
 use crate::object::ObjectKey;
@@ -94,9 +95,12 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask, receives: u32) -> Result
     let before = settle::task(stage, &task.id).await?;
     let again = receives > 1;
     let of = u32::try_from(task.objects.len()).unwrap_or(u32::MAX);
+    let open =
+        |object: u32| !before.settled.contains(usize::try_from(object).unwrap_or(usize::MAX));
+    let held = hold_deletes(stage, task, open).await?;
     let mut works = Vec::with_capacity(task.objects.len());
     for (object, entry) in (0_u32..).zip(&task.objects) {
-        if !before.settled.contains(usize::try_from(object).unwrap_or(usize::MAX)) {
+        if open(object) && (held.is_none() || entry.action != Action::Delete) {
             let account = AccountRef { task: task.id.clone(), object, of, listed_size: entry.size };
             works.push(work(stage, entry, account, again));
         }
@@ -150,8 +154,31 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask, receives: u32) -> Result
         (Some(error), _) => Done::Halt(error),
         (None, Some(after_ms)) => Done::Again { after_ms, why: why.unwrap_or_default() },
         (None, None) if left => Done::left(),
-        (None, None) => Done::Settled,
+        (None, None) => held.unwrap_or(Done::Settled),
     })
+}
+
+/// What is to become of a task whose deletes have to wait, because events asked for too many.
+async fn hold_deletes(
+    stage: &Stage,
+    task: &ObjectsTask,
+    open: impl Fn(u32) -> bool,
+) -> Result<Option<Done>, StageError> {
+    if !events::is_account(task.id.generation) {
+        return Ok(None);
+    }
+    let deletes = (0_u32..).zip(&task.objects);
+    let deletes =
+        deletes.filter(|(object, entry)| entry.action == Action::Delete && open(*object)).count();
+    if deletes == 0 {
+        return Ok(None);
+    }
+    let held = events::hold_deletes(stage, u64::try_from(deletes).unwrap_or(u64::MAX)).await?;
+    Ok(held.map(|after_ms| {
+        let most = stage.policy.limits.event_deletes_per_hour;
+        let why = format!("events may delete {most} objects an hour, and these are more");
+        Done::Again { after_ms, why }
+    }))
 }
 
 /// Decides between another delivery, after so many milliseconds, and giving up what failed.

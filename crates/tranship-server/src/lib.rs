@@ -11,6 +11,7 @@ mod faults;
 mod formula;
 mod framing;
 mod front;
+mod keys;
 mod operation;
 mod options;
 mod record;

@@ -87,6 +87,7 @@ fn of_bucket(method: &Method, has: impl Fn(&str) -> bool, second: bool) -> &'sta
         _ if has("location") => "GetBucketLocation",
         _ if has("versioning") => "GetBucketVersioning",
         _ if has("lifecycle") => "GetBucketLifecycleConfiguration",
+        _ if has("object-lock") => "GetObjectLockConfiguration",
         _ if has("uploads") => "ListMultipartUploads",
         _ if has("versions") => "ListObjectVersions",
         _ if second => "ListObjectsV2",

@@ -3,12 +3,12 @@
 use crate::api::Api;
 use crate::faults::Faults;
 use crate::front::Front;
+use crate::keys::Keys;
 use crate::options::ServerOptions;
 use crate::record::Requests;
 use crate::store::Store;
 use crate::tls;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub struct Server {
     store: Arc<Store>,
     faults: Arc<Faults>,
     requests: Arc<Requests>,
+    /// Without these nobody has to sign.
+    keys: Option<Keys>,
     accepting: JoinHandle<()>,
 }
 
@@ -57,8 +59,9 @@ impl Server {
         let options = Arc::new(options);
         let api = || Api { store: Arc::clone(&store), options: Arc::clone(&options) };
         let mut builder = S3ServiceBuilder::new(api());
-        if let Some((access, secret)) = &options.credentials {
-            builder.set_auth(SimpleAuth::from_single(access.as_str(), secret.as_str()));
+        let keys = options.credentials.clone().map(Keys::new);
+        if let Some(keys) = &keys {
+            builder.set_auth(keys.clone());
         }
         let front = Arc::new(Front {
             service: builder.build(),
@@ -75,6 +78,7 @@ impl Server {
             store,
             faults,
             requests,
+            keys,
             accepting: tokio::spawn(accept(listener, acceptor, front)),
         })
     }
@@ -92,6 +96,13 @@ impl Server {
     /// The CA that clients must trust, if the server speaks TLS.
     pub fn ca_pem(&self) -> Option<&str> {
         self.ca_pem.as_deref()
+    }
+
+    /// From now on requests have to be signed with these keys, and the old ones are unknown.
+    pub fn exchange_keys(&self, keys: (String, String)) {
+        if let Some(known) = &self.keys {
+            known.exchange(keys);
+        }
     }
 
     /// Direct access to what is stored.

@@ -326,6 +326,11 @@ fn policy(read: &mut Reader<'_>) -> Policy {
         limits: Limits {
             streams_max: usize_of(streams),
             hops_max: HOPS_MAX,
+            event_deletes_per_hour: read.number(
+                "TRANSHIP_EVENT_DELETES_PER_HOUR",
+                1..=u64::MAX,
+                10_000,
+            ),
             // The queue is a service: nothing is gained by waiting for it.
             queue_depth_max: u64::MAX,
             ..Limits::default()

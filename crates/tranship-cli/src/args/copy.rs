@@ -25,6 +25,9 @@ pub struct CopyArgs {
     pub select: SelectArgs,
     #[command(flatten)]
     #[serde(flatten)]
+    pub keys: KeysArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
     pub compare: CompareArgs,
     #[command(flatten)]
     #[serde(flatten)]
@@ -101,7 +104,7 @@ pub struct DestinationArgs {
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Which objects")]
 pub struct SelectArgs {
-    /// Copy only keys that match one of these, or an --include-regex (repeatable); * matches any text, / too
+    /// Take only keys that match one of these, or an --include-regex (repeatable); * matches any text, / too
     #[arg(long, value_name = "GLOB")]
     pub include: Vec<String>,
     /// Leave out keys that match (repeatable); wins over any include
@@ -125,6 +128,13 @@ pub struct SelectArgs {
     /// Leave out objects modified after this time
     #[arg(long, value_name = "TIME")]
     pub modified_before: Option<String>,
+}
+
+/// The list that takes the place of the listing.
+#[derive(Debug, Clone, Default, Serialize, Args)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Which objects")]
+pub struct KeysArgs {
     /// Copy only the keys in this file: one a line, or a former failure list
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub keys_from: Option<String>,

@@ -53,7 +53,7 @@ fn bucket_and_prefix<'a>(
     let name = layers.name(side);
     let Some(text) = layers.text(side) else {
         let what = format!("{name} is missing");
-        let remedy = "write tranship copy s3://bucket/prefix s3://bucket/prefix";
+        let remedy = "name both sides: s3://bucket/prefix s3://bucket/prefix";
         return Err(layers.error(side, what, remedy));
     };
     let Some(rest) = text.strip_prefix("s3://") else {

@@ -101,7 +101,7 @@ fn ledger(
     })
 }
 
-fn owner(layers: &Layers) -> Result<Option<String>, UsageError> {
+pub(super) fn owner(layers: &Layers) -> Result<Option<String>, UsageError> {
     let option = "expected-bucket-owner";
     let Some(text) = layers.text(option) else { return Ok(None) };
     if text.len() != ACCOUNT_DIGITS || !text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -115,7 +115,7 @@ fn owner(layers: &Layers) -> Result<Option<String>, UsageError> {
     Ok(Some(text.to_owned()))
 }
 
-fn select(layers: &Layers) -> Result<SelectSettings, UsageError> {
+pub(super) fn select(layers: &Layers) -> Result<SelectSettings, UsageError> {
     for option in ["include", "exclude"] {
         check_patterns(layers, option, "glob", |pattern| patterns::glob(pattern).map(drop))?;
     }
@@ -294,7 +294,7 @@ fn server_side(
 }
 
 /// Streams, and the memory that they need.
-fn memory(layers: &Layers) -> Result<(u64, u64), UsageError> {
+pub(super) fn memory(layers: &Layers) -> Result<(u64, u64), UsageError> {
     let concurrency =
         layers.number("concurrency", 1, CONCURRENCY_MAX)?.unwrap_or(CONCURRENCY_DEFAULT);
     let needed = BASE_MEMORY_BYTES + concurrency * STREAM_MEMORY_BYTES;
@@ -325,7 +325,7 @@ fn retries(layers: &Layers) -> Result<u32, UsageError> {
     Ok(u32::try_from(retries).unwrap_or(u32::MAX))
 }
 
-fn verbosity(layers: &Layers) -> Result<Verbosity, UsageError> {
+pub(super) fn verbosity(layers: &Layers) -> Result<Verbosity, UsageError> {
     match (layers.is_on("json")?, layers.is_on("quiet")?) {
         (true, true) => Err(contradiction(
             layers,

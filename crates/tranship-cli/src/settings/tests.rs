@@ -157,7 +157,7 @@ fn places_are_strings_and_nothing_is_normalised() {
 fn bad_places_are_refused() {
     let long = format!("s3://from/{}", "k".repeat(1_025));
     for (args, parts) in [
-        (&[][..], &["SOURCE is missing", "the command line, SOURCE", "tranship copy s3://"][..]),
+        (&[][..], &["SOURCE is missing", "the command line, SOURCE", "name both sides: s3://"][..]),
         (&["s3://from"], &["DESTINATION is missing"]),
         (
             &["from/a", "s3://dst"],

@@ -7,6 +7,7 @@
 )]
 
 mod copying;
+mod doctor;
 mod lambda;
 mod ledgers;
 mod mistakes;
@@ -18,3 +19,4 @@ mod stack;
 mod stores;
 mod support;
 mod usage;
+mod verify;

@@ -101,6 +101,30 @@ impl World {
         command
     }
 
+    /// A comparison of the whole buckets, with these options.
+    pub(crate) fn verifying(&self, options: &[&str]) -> Command {
+        let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
+        self.verifying_at(&from, &to, options)
+    }
+
+    pub(crate) fn verifying_at(&self, from: &str, to: &str, options: &[&str]) -> Command {
+        let mut command = self.bare(&["verify", from, to]);
+        command
+            .args(["--source-endpoint", &self.source.endpoint()])
+            .args(["--destination-endpoint", &self.destination.endpoint()])
+            .args(options);
+        command
+    }
+
+    /// Fails unless neither side was written to.
+    #[track_caller]
+    pub(crate) fn expect_only_read(&self) {
+        for write in WRITES {
+            assert_eq!(self.source.requests().count(write), 0, "{write} at the source");
+            assert_eq!(self.destination.requests().count(write), 0, "{write} at the destination");
+        }
+    }
+
     /// A copy of the whole bucket, with these options.
     pub(crate) fn copying(&self, options: &[&str]) -> Command {
         let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));

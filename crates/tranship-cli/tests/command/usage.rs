@@ -12,6 +12,9 @@ async fn help_version_and_completions_succeed() {
         (&["copy", "-h"], "--sse-kms-key-id"),
         (&["plan", "--help"], "--egress-price"),
         (&["plan", "--help"], "130  interrupted"),
+        (&["verify", "--help"], "U  unproven"),
+        (&["verify", "-h"], "--ignore-extra"),
+        (&["doctor", "--help"], "--print-policy"),
         (&["demo", "--help"], "--small"),
         (&["status", "--help"], "--watch"),
         (&["run", "--help"], "lambda:InvokeFunction"),
@@ -62,7 +65,8 @@ fn help(world: &World, args: &[&str]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_name_only_options_that_exist() {
     let world = World::new().await;
-    let commands = ["copy", "plan", "demo", "status", "run", "retry", "pause", "resume"];
+    let commands =
+        ["copy", "plan", "verify", "doctor", "demo", "status", "run", "retry", "pause", "resume"];
     let known: String = commands.iter().map(|command| help(&world, &[command, "--help"])).collect();
     let end = |c: char| !(c.is_ascii_lowercase() || c == '-');
     let known: Vec<_> = known.split(end).filter(|word| word.starts_with("--")).collect();
@@ -94,6 +98,6 @@ async fn the_readme_has_the_exit_codes_of_the_help() {
         .lines()
         .filter_map(|line| number(line.strip_prefix('|')?.split('|').next()?))
         .collect();
-    assert_eq!(of_help, [0, 1, 2, 3, 4, 5, 130]);
+    assert_eq!(of_help, [0, 1, 2, 3, 4, 5, 6, 7, 8, 130]);
     assert_eq!(of_readme, of_help);
 }

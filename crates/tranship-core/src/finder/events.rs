@@ -24,6 +24,8 @@ const HOUR_MS: u64 = 60 * 60 * 1_000;
 const HOURS_OPEN: u64 = 12;
 /// How often accounts that are open, or not there, are looked at.
 const LOOK_EVERY_MS: u64 = 10 * 60 * 1_000;
+/// Held deletes do not all come back in the same moment.
+const HELD_SPREAD_MS: u64 = 5 * 60 * 1_000;
 /// Hours before the first that are looked at where nothing is known to be told.
 const HOURS_BACK: u64 = 24;
 
@@ -102,6 +104,30 @@ impl Stored for Told {
     }
 }
 
+/// Deletes that events asked for and that were let through, in the hour that had the last of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Deletes {
+    revision: u64,
+    /// The hour, by the generation of its account.
+    generation: u64,
+    count: u64,
+}
+
+impl Deletes {
+    fn row_key() -> RowKey {
+        RowKey("event-deletes".to_owned())
+    }
+}
+
+impl Stored for Deletes {
+    fn key(&self) -> RowKey {
+        Self::row_key()
+    }
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
 /// One hour's account, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hour {
@@ -124,7 +150,7 @@ impl Hour {
 }
 
 /// Whether a generation is an hour of events, and no run.
-pub(super) fn is_account(generation: u64) -> bool {
+pub(crate) fn is_account(generation: u64) -> bool {
     generation > EVENTS
 }
 
@@ -232,6 +258,29 @@ pub async fn take(stage: &Stage, changes: &[Change]) -> Result<Taken, StageError
         stage.queue.send(Queue::Transfer, bodies).await?;
     }
     Ok(taken)
+}
+
+/// Lets a task's deletes through, or says in how many milliseconds to ask again: the hour has had its
+/// share. A task that comes again asks again, so the share is never exceeded, and at worst not used up.
+pub(crate) async fn hold_deletes(stage: &Stage, count: u64) -> Result<Option<u64>, LedgerError> {
+    let most = stage.policy.limits.event_deletes_per_hour;
+    loop {
+        let now = stage.clock.now();
+        let generation = account_at(now);
+        let known = rows::load::<Deletes>(&*stage.ledger, &Deletes::row_key()).await?;
+        let before = known.as_ref().filter(|known| known.generation == generation);
+        let before = before.map_or(0, |known| known.count);
+        // One task that is larger than the share of an hour has an hour of its own.
+        if before > 0 && before.saturating_add(count) > most {
+            let left = HOUR_MS - now.0 % HOUR_MS;
+            return Ok(Some(left + stage.spread(HELD_SPREAD_MS)));
+        }
+        let revision = known.map_or(0, |known| known.revision) + 1;
+        let count = before.saturating_add(count);
+        if rows::store(&*stage.ledger, &Deletes { revision, generation, count }).await? {
+            return Ok(None);
+        }
+    }
 }
 
 /// Whether a changed key takes part in the transfer.

@@ -12,23 +12,20 @@ use async_trait::async_trait;
 
 use crate::breakdown::{Share, WindowShare};
 use crate::compare::{self, Pair, Verdict};
-use crate::error::{ErrorKind, LedgerError, StageError, StoreError};
-use crate::location::rename;
+use crate::error::{LedgerError, StageError};
+use crate::listing::{self, Side, Sides};
 use crate::message::{Action, Entry, ObjectsTask, ScanTask, Work, entry_bytes};
-use crate::object::{KEY_LENGTH_MAX_BYTES, ObjectKey};
+use crate::object::ObjectKey;
 use crate::outcome::{Account, Count, Outcome};
 use crate::policy::Filter;
 use crate::ports::Queue;
 use crate::rows::{self, List, Note, Notes, Run, Scan, ScanRange, TaskId};
-use crate::split::Search;
 use crate::stage::Stage;
-use crate::store::{Condition, ListPage, ListRequest, Listed, ObjectStore};
+use crate::store::{Condition, Listed};
 use crate::worker::encode;
 
 use super::prefixes;
 
-/// Keys of one page: what S3 gives at most.
-const PAGE_KEYS: u16 = 1_000;
 /// Windows that a scan closes between two splits.
 const WINDOWS_BEFORE_SPLIT: u64 = 1;
 /// Bytes of the keys of one row of candidates: escaped, each may become six, and DynamoDB takes rows
@@ -275,109 +272,9 @@ pub(super) fn pack(stage: &Stage, entries: Vec<Entry>) -> Vec<Vec<Entry>> {
     tasks
 }
 
-/// One side's listing: a page at a time, checked as it comes, its keys in the source's terms.
-struct Side<'a> {
-    store: &'a dyn ObjectStore,
-    /// The prefix to list.
-    prefix: String,
-    /// What stands in its place at the source.
-    source_prefix: String,
-    buffer: Vec<Listed>,
-    /// The last key that was listed, as this side calls it.
-    after: Option<ObjectKey>,
-    /// The last key that an earlier window has dealt with.
-    cursor: Option<ObjectKey>,
-    continuation: Option<String>,
-    done: bool,
-}
-
-impl<'a> Side<'a> {
-    fn new(
-        store: &'a dyn ObjectStore,
-        prefix: String,
-        source_prefix: String,
-        cursor: Option<&ObjectKey>,
-    ) -> Self {
-        let after = cursor.and_then(|key| rename(&source_prefix, &prefix, key)).map(listable);
-        let (cursor, buffer) = (cursor.cloned(), Vec::new());
-        let (continuation, done) = (None, false);
-        Self { store, prefix, source_prefix, buffer, after, cursor, continuation, done }
-    }
-
-    async fn fill(&mut self, stage: &Stage, through: Option<&ObjectKey>) -> Result<(), StoreError> {
-        while !self.done && self.buffer.is_empty() {
-            let request = ListRequest {
-                prefix: self.prefix.clone(),
-                after: self.after.clone(),
-                limit: PAGE_KEYS,
-                continuation: self.continuation.take(),
-            };
-            let page = stage.retried(|| checked(self.store, &request)).await?;
-            let ListPage { mut objects, truncated, continuation } = page;
-            self.after = objects.last().map(|last| last.key.clone()).or(self.after.take());
-            self.continuation = continuation;
-            self.done = !truncated;
-            if self.prefix != self.source_prefix {
-                for listed in &mut objects {
-                    if let Some(key) = rename(&self.prefix, &self.source_prefix, &listed.key) {
-                        listed.key = key;
-                    }
-                }
-            }
-            objects.retain(|listed| self.cursor.as_ref().is_none_or(|after| listed.key > *after));
-            self.buffer = objects;
-            if let Some(through) = through {
-                self.end_at(through);
-            }
-        }
-        Ok(())
-    }
-
-    /// The range ends here: what is listed beyond belongs to another scan.
-    fn end_at(&mut self, through: &ObjectKey) {
-        let at = self.buffer.partition_point(|listed| listed.key <= *through);
-        if at < self.buffer.len() {
-            self.buffer.truncate(at);
-            self.done = true;
-        }
-    }
-
-    /// Takes out of the buffer what is listed up to a key.
-    fn take_through(&mut self, bound: &ObjectKey) -> Vec<Listed> {
-        let at = self.buffer.partition_point(|listed| listed.key <= *bound);
-        self.buffer.drain(..at).collect()
-    }
-}
-
-/// A key that a listing may start after: a longer one than keys can be is cut, and whoever lists
-/// skips what comes between.
-fn listable(key: ObjectKey) -> ObjectKey {
-    let text = key.as_str();
-    if text.len() <= KEY_LENGTH_MAX_BYTES {
-        return key;
-    }
-    let end = (0..=KEY_LENGTH_MAX_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    ObjectKey::new(text.get(..end).unwrap_or_default())
-}
-
-/// Lists a page and refuses one that is out of order, repeats itself or leaves its prefix.
-async fn checked(store: &dyn ObjectStore, request: &ListRequest) -> Result<ListPage, StoreError> {
-    let page = store.list(request).await?;
-    let lied = |text: String| {
-        let prefix = crate::object::escape(&request.prefix);
-        StoreError::new(ErrorKind::Lied, format!("ListObjectsV2 prefix \"{prefix}\""), text)
-    };
-    compare::check_order(&request.prefix, request.after.as_ref(), &page.objects).map_err(lied)?;
-    if page.truncated && page.objects.is_empty() {
-        return Err(lied("the listing says that it goes on, and does not advance".to_owned()));
-    }
-    Ok(page)
-}
-
 pub(super) struct Lister<'a> {
     stage: &'a Stage,
-    source: Side<'a>,
-    destination: Side<'a>,
+    sides: Sides<'a>,
 }
 
 impl<'a> Lister<'a> {
@@ -392,11 +289,9 @@ impl<'a> Lister<'a> {
             let text = "the list names a prefix that is not under the source's";
             LedgerError::Unreadable(format!("{text}: {}", crate::object::escape(&here)))
         })?;
-        Ok(Self {
-            stage,
-            source: Side::new(&*stage.source, here.clone(), here.clone(), cursor),
-            destination: Side::new(&*stage.destination, there, here, cursor),
-        })
+        let source = Side::new(&*stage.source, here.clone(), here.clone(), cursor);
+        let destination = Side::new(&*stage.destination, there, here, cursor);
+        Ok(Self { stage, sides: Sides { source, destination } })
     }
 
     async fn run(mut self, mut scan: Scan, hops: u32) -> Result<ScanEnd, StageError> {
@@ -419,8 +314,7 @@ impl<'a> Lister<'a> {
                     return Ok(ScanEnd::Done);
                 }
                 if let ScanRange::Keys { through: Some(through), .. } = &scan.range {
-                    self.source.end_at(through);
-                    self.destination.end_at(through);
+                    self.sides.end_at(through);
                 }
             }
         }
@@ -435,41 +329,16 @@ impl<'a> Lister<'a> {
     ) -> Result<(Option<ObjectKey>, bool), StageError> {
         let mut cursor = None;
         while window.keys < self.stage.policy.limits.window_keys && !self.stage.is_stopping() {
-            let (here, there) = futures_util::join!(
-                self.source.fill(self.stage, through),
-                self.destination.fill(self.stage, through),
-            );
-            here?;
-            there?;
-            let Some(bound) = self.merge_to_bound(window) else {
+            self.sides.fill(&self.stage.patience(), through).await?;
+            let Some(merged) = self.sides.take() else {
                 return Ok((cursor, true));
             };
-            cursor = Some(bound);
+            for pair in compare::merge(&merged.source, &merged.destination) {
+                judge(self.stage, window, &pair);
+            }
+            cursor = Some(merged.through);
         }
-        let ended = self.source.done
-            && self.destination.done
-            && self.source.buffer.is_empty()
-            && self.destination.buffer.is_empty();
-        Ok((cursor, ended))
-    }
-
-    /// Merges what both sides have listed up to the same key; `None` if nothing is left.
-    fn merge_to_bound(&mut self, window: &mut Window) -> Option<ObjectKey> {
-        let last = |side: &Side<'_>| side.buffer.last().map(|listed| listed.key.clone());
-        let (here, there) = (last(&self.source), last(&self.destination));
-        let bound = match (self.source.done, self.destination.done) {
-            // A side that is not done has a key in its buffer, and says nothing of what follows it.
-            (false, false) => here?.min(there?),
-            (false, true) => here?,
-            (true, false) => there?,
-            (true, true) => here.max(there)?,
-        };
-        let here = self.source.take_through(&bound);
-        let there = self.destination.take_through(&bound);
-        for pair in compare::merge(&here, &there) {
-            judge(self.stage, window, &pair);
-        }
-        Some(bound)
+        Ok((cursor, self.sides.have_ended()))
     }
 }
 
@@ -550,7 +419,9 @@ async fn split(stage: &Stage, scan: &mut Scan, hops: u32) -> Result<bool, StageE
     }
     let prefix = prefix.clone();
     let of = prefix.as_deref().unwrap_or(&stage.transfer.source.prefix);
-    let Some(at) = search(stage, of, cursor, through.as_ref()).await? else { return Ok(true) };
+    let patience = stage.patience();
+    let found = listing::search(&patience, &*stage.source, of, cursor, through.as_ref()).await?;
+    let Some(at) = found else { return Ok(true) };
     let id = stage.clock.random() | 2;
     let range = ScanRange::Keys { through: through.clone(), prefix: prefix.clone() };
     let child = super::new_scan(scan.generation, id, range, Some(at.clone()));
@@ -563,28 +434,6 @@ async fn split(stage: &Stage, scan: &mut Scan, hops: u32) -> Result<bool, StageE
     }
     super::pass_on(stage, &ScanTask { generation: scan.generation, scan: id, hops }).await?;
     Ok(true)
-}
-
-async fn search(
-    stage: &Stage,
-    prefix: &str,
-    cursor: &ObjectKey,
-    through: Option<&ObjectKey>,
-) -> Result<Option<ObjectKey>, StageError> {
-    let mut search = Search::new(prefix, cursor);
-    while let Some(after) = search.probe() {
-        let request = ListRequest {
-            prefix: prefix.to_owned(),
-            after: Some(after),
-            limit: 1,
-            continuation: None,
-        };
-        let page = stage.retried(|| checked(&*stage.source, &request)).await?;
-        let found = page.objects.first().map(|listed| &listed.key);
-        // The range's own end is no split: the second half would be empty.
-        search.answer(found.filter(|key| through.is_none_or(|through| *key < through)));
-    }
-    Ok(search.split().cloned())
 }
 
 async fn file_window(

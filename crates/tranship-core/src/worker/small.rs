@@ -68,9 +68,12 @@ pub(super) async fn make_equal(
                 if let Some(outcome) = after_error(stage, entry, error).await? {
                     return Ok(Settled::Now(outcome, Losses::new()));
                 }
-                // Something moved: look at both sides again, and take what is there now.
+                // Something moved: look at both sides again, and take what is there now. A HEAD and the GET
+                // have to agree on that, or it is not the store that answers one of them.
                 action = Action::Look;
-                pin = None;
+                pin = head_if_there(stage, &*stage.source, &entry.key)
+                    .await?
+                    .map(|now| Pin { etag: now.identity.etag, version: None });
             }
             Err(error) => return Err(error),
         }

@@ -2,14 +2,15 @@
 
 use super::multipart::owner;
 use super::{Api, caller};
-use crate::store::{Access, Bucket as Stored, Versioning, enter};
+use crate::store::{Access, Bucket as Stored, Versioning, custom_error, enter};
 use s3s::dto::{
     AbortIncompleteMultipartUpload, Bucket, BucketLocationConstraint, BucketVersioningStatus,
     CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput, ExpirationStatus,
     GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput,
     GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
-    GetBucketVersioningOutput, HeadBucketInput, HeadBucketOutput, LifecycleRule,
-    LifecycleRuleFilter, ListBucketsInput, ListBucketsOutput, PutBucketVersioningInput,
+    GetBucketVersioningOutput, GetObjectLockConfigurationInput, GetObjectLockConfigurationOutput,
+    HeadBucketInput, HeadBucketOutput, LifecycleRule, LifecycleRuleFilter, ListBucketsInput,
+    ListBucketsOutput, ObjectLockConfiguration, ObjectLockEnabled, PutBucketVersioningInput,
     PutBucketVersioningOutput,
 };
 use s3s::{S3Request, S3Response, S3Result, s3_error};
@@ -127,6 +128,31 @@ impl Api {
         Ok(S3Response::new(GetBucketVersioningOutput {
             mfa_delete: None,
             status: status.map(BucketVersioningStatus::from_static),
+        }))
+    }
+
+    pub(super) fn get_object_lock_configuration(
+        &self,
+        request: S3Request<GetObjectLockConfigurationInput>,
+    ) -> S3Result<S3Response<GetObjectLockConfigurationOutput>> {
+        let input = request.input;
+        let from = caller(&input.bucket, input.expected_bucket_owner.as_deref(), None);
+        let mut buckets = self.store.lock();
+        let bucket = enter(&mut buckets, &from, Access::Manage)?;
+        if !bucket.settings.object_lock {
+            return Err(custom_error(
+                "ObjectLockConfigurationNotFoundError",
+                http::StatusCode::NOT_FOUND,
+                "Object Lock configuration does not exist for this bucket",
+            ));
+        }
+        Ok(S3Response::new(GetObjectLockConfigurationOutput {
+            object_lock_configuration: Some(ObjectLockConfiguration {
+                object_lock_enabled: Some(ObjectLockEnabled::from_static(
+                    ObjectLockEnabled::ENABLED,
+                )),
+                rule: None,
+            }),
         }))
     }
 

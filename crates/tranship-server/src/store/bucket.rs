@@ -36,6 +36,8 @@ pub struct BucketSettings {
     pub requester_pays: bool,
     /// The lifecycle rule that aborts incomplete uploads, if there is one; it is shown and not obeyed.
     pub abort_incomplete_after_days: Option<i32>,
+    /// Whether object locks are on; it is shown and not enforced.
+    pub object_lock: bool,
     pub deny_list: bool,
     pub deny_read: bool,
     pub deny_write: bool,

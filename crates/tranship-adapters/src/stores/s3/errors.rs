@@ -220,7 +220,9 @@ where
     let mut message = match (code, error.message()) {
         (Some(code), Some(text)) => format!("{code}: {} (HTTP {status})", escape(text)),
         (Some(code), None) => format!("{code} (HTTP {status})"),
-        (None, _) if matches!(error, SdkError::ResponseError(_)) => {
+        (None, _)
+            if matches!(error, SdkError::ResponseError(_)) || (200..300).contains(&status) =>
+        {
             format!("the answer cannot be read: {} (HTTP {status})", causes(error))
         }
         (None, _) => format!("HTTP {status}"),

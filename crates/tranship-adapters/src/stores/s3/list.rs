@@ -22,8 +22,16 @@ impl S3Store {
         let call = Call::bucket("GetBucketVersioning");
         let versioned = match self.send(call, CALL_TIMEOUT, versioning.send()).await {
             Ok(output) => output.status == Some(BucketVersioningStatus::Enabled),
-            // Who may not ask, or asks a store that has none, is safest with "no".
-            Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::Unsupported) => false,
+            // Who may not ask, or asks a store that has none or speaks of it in its own way, is safest
+            // with "no".
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ErrorKind::Denied | ErrorKind::Unsupported | ErrorKind::Lied
+                ) =>
+            {
+                false
+            }
             Err(error) => return Err(error),
         };
         let aborts_incomplete_uploads = self.aborts_incomplete_uploads().await;
@@ -47,6 +55,19 @@ impl S3Store {
         }
     }
 
+    /// Whether object locks are on. A store that knows no such thing has none.
+    pub async fn has_object_locks(&self) -> Result<bool, StoreError> {
+        let request = self.client.get_object_lock_configuration().bucket(self.bucket_name()).send();
+        let call = Call::bucket("GetObjectLockConfiguration");
+        match self.send(call, CALL_TIMEOUT, request).await {
+            Ok(output) => Ok(output.object_lock_configuration.is_some()),
+            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Unsupported) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     pub(super) async fn list_page(&self, request: &ListRequest) -> Result<ListPage, StoreError> {
         let after = ObjectKey::new(request.prefix.as_str());
         let call = Call::new("ListObjectsV2", &after);
@@ -67,17 +88,28 @@ impl S3Store {
         };
         let output = self.send(call, CALL_TIMEOUT, list.send()).await?;
         let is_encoded = output.encoding_type == Some(EncodingType::Url);
+        let truncated = self.truncated(call, output.is_truncated)?;
+        let entries = output.contents.as_ref().map_or(0, Vec::len);
+        if output.key_count.is_some_and(|count| usize::try_from(count).is_ok_and(|n| n > entries)) {
+            return Err(self.lied(call, "the listing has fewer entries than it says"));
+        }
         let objects = output.contents.unwrap_or_default().into_iter();
         let objects: Result<Vec<_>, _> = objects.map(|object| listed(object, is_encoded)).collect();
         let page = ListPage {
             objects: objects.map_err(|lie| self.lied(call, lie))?,
-            truncated: output.is_truncated.unwrap_or(false),
+            truncated,
             continuation: output.next_continuation_token,
         };
         if page.truncated && page.continuation.is_none() && page.objects.is_empty() {
             return Err(self.lied(call, "the listing goes on, and does not say where"));
         }
         Ok(page)
+    }
+
+    /// Whether a listing goes on. The parser takes the end of a document for the end of its elements: what
+    /// was cut off, or is of another kind, must not pass for a listing without entries.
+    fn truncated(&self, call: Call<'_>, said: Option<bool>) -> Result<bool, StoreError> {
+        said.ok_or_else(|| self.lied(call, "the listing does not say whether it is whole"))
     }
 
     pub(super) async fn parts_page(
@@ -98,7 +130,7 @@ impl S3Store {
         let parts: Result<Vec<_>, _> =
             output.parts.unwrap_or_default().into_iter().map(listed_part).collect();
         let parts = parts.map_err(|lie| self.lied(call, lie))?;
-        let next = if output.is_truncated.unwrap_or(false) {
+        let next = if self.truncated(call, output.is_truncated)? {
             let last = parts.last().map(|part| part.number);
             let marker = output.next_part_number_marker.and_then(|marker| marker.parse().ok());
             let next = marker.and_then(PartNumber::new).or(last).filter(|next| Some(*next) > after);
@@ -131,7 +163,7 @@ impl S3Store {
                     uploads.push(upload);
                 }
             }
-            if !output.is_truncated.unwrap_or(false) {
+            if !self.truncated(call, output.is_truncated)? {
                 return Ok(uploads);
             }
             let next = output.next_key_marker.and_then(|next| listed_key(&next, is_encoded));

@@ -1,0 +1,270 @@
+//! The questions to one side. None of them changes anything.
+
+use tranship_adapters::stores::s3::S3Store;
+use tranship_core::compare::check_order;
+use tranship_core::error::{ErrorKind, StoreError};
+use tranship_core::object::{ByteRange, ETag, ETagForm, ObjectKey};
+use tranship_core::store::{Head, ListRequest, Listed, ObjectStore as _, Pin};
+
+use super::finding::{Finding, State};
+use super::probe;
+use crate::engine::{Side, patiently};
+
+/// An `ETag` that no object has.
+const NO_ETAG: &str = "ffffffffffffffffffffffffffffffff";
+/// Keys that are looked at.
+const PAGE_KEYS: u16 = 1_000;
+
+/// Everything that can be seen of a side. `probe_id`: write probe objects, under this number.
+pub(super) async fn look(
+    side: Side,
+    store: &S3Store,
+    prefix: &str,
+    probe_id: Option<u64>,
+) -> Vec<Finding> {
+    let first =
+        ListRequest { prefix: prefix.to_owned(), limit: PAGE_KEYS, ..ListRequest::default() };
+    let page = match patiently(|| store.list(&first)).await {
+        Ok(page) => page.objects,
+        Err(error) => return vec![Finding::unusable(side, &error)],
+    };
+    let what = format!("the bucket answers, and {} keys were listed", page.len());
+    let mut findings = vec![Finding::good(side, "reach", what)];
+    findings.push(order(side, store, prefix, &page).await);
+    findings.push(odd_keys(side, store, &page).await);
+    findings.extend(object(side, store, &page).await);
+    findings.extend(bucket(side, store).await);
+    if side == Side::Destination {
+        findings.push(uploads(store, prefix).await);
+        let locks = store.has_object_locks().await;
+        findings.push(locked(&locks));
+        if let Some(id) = probe_id {
+            findings.extend(probe::probe(store, prefix, id, &locks).await);
+        }
+    }
+    findings
+}
+
+/// Whether keys come in the order of their bytes, and a listing can begin behind any of them.
+async fn order(side: Side, store: &S3Store, prefix: &str, page: &[Listed]) -> Finding {
+    const CHECK: &str = "listing order";
+    let bad = |what: String| {
+        let to_do = "a copy stops at such a listing; name the keys with --keys-from instead";
+        Finding::new(side, CHECK, State::Bad, what, to_do)
+    };
+    if let Err(what) = check_order(prefix, None, page) {
+        return bad(what);
+    }
+    let [first, .., _] = page else {
+        let to_do = "look again when there are objects";
+        return Finding::new(side, CHECK, State::Unknown, "fewer than two keys", to_do);
+    };
+    let after = Some(first.key.clone());
+    let behind = ListRequest { prefix: prefix.to_owned(), after, limit: 2, continuation: None };
+    match patiently(|| store.list(&behind)).await {
+        Ok(rest) => match check_order(prefix, Some(&first.key), &rest.objects) {
+            Ok(()) => Finding::good(side, CHECK, "by the bytes of the keys, from any key on"),
+            Err(what) => bad(format!("a listing from a key on: {what}")),
+        },
+        Err(error) => bad(error.to_string()),
+    }
+}
+
+/// Whether a key that needs an encoding is listed as it is.
+async fn odd_keys(side: Side, store: &S3Store, page: &[Listed]) -> Finding {
+    const CHECK: &str = "odd keys";
+    let is_odd = |key: &ObjectKey| {
+        !key.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./=".contains(&byte))
+    };
+    let Some(odd) = page.iter().find(|listed| is_odd(&listed.key)) else {
+        let to_do = if side == Side::Destination { "--write-probe shows it" } else { "" };
+        return Finding::new(side, CHECK, State::Unknown, "no such key among the first", to_do);
+    };
+    let key = &odd.key;
+    match patiently(|| store.head(key, None, None)).await {
+        Ok(_) => {
+            Finding::good(side, CHECK, format!("{key} is there under the name that was listed"))
+        }
+        Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::NoSuchKey) => {
+            let what = format!("{key} was listed, and there is no object of that name");
+            let to_do =
+                "the store lists keys otherwise than it takes them: name the keys with --keys-from";
+            Finding::new(side, CHECK, State::Bad, what, to_do)
+        }
+        Err(error) => Finding::new(side, CHECK, State::Unknown, error.to_string(), ""),
+    }
+}
+
+/// What one object shows: whether it may be read, in ranges and pinned, and what is kept with it.
+async fn object(side: Side, store: &S3Store, page: &[Listed]) -> Vec<Finding> {
+    let readable = |listed: &&Listed| listed.size >= 2 && listed.storage_class.is_none();
+    let Some(sample) = page.iter().filter(readable).min_by_key(|listed| listed.size) else {
+        let what = "no object of two bytes and more in the standard class among the first keys";
+        let to_do = "look again when there is one";
+        return vec![Finding::new(side, "reading", State::Unknown, what, to_do)];
+    };
+    let key = &sample.key;
+    let head = match patiently(|| store.head(key, None, None)).await {
+        Ok(head) => head,
+        Err(error) => return vec![unreadable(side, &error)],
+    };
+    let mut findings = vec![range(side, store, key, &head).await, pinned(side, store, key).await];
+    findings.push(etags(side, &head));
+    findings.push(checksums(side, &head));
+    if side == Side::Source {
+        findings.push(tags(store, key).await);
+    }
+    findings
+}
+
+fn unreadable(side: Side, error: &StoreError) -> Finding {
+    let (state, to_do) = if error.kind.is_about_credentials() {
+        (State::Bad, "allow s3:GetObject on the objects; --print-policy shows the whole")
+    } else {
+        (State::Unknown, "look again")
+    };
+    Finding::new(side, "reading", state, error.to_string(), to_do)
+}
+
+async fn range(side: Side, store: &S3Store, key: &ObjectKey, head: &Head) -> Finding {
+    const CHECK: &str = "ranges";
+    let (pin, range) = (Pin::from(&head.identity), ByteRange::new(1, 2));
+    match patiently(|| store.get(key, range, Some(&pin))).await {
+        Ok(_) => Finding::good(side, CHECK, "a part of an object can be read"),
+        Err(error) if error.kind == ErrorKind::Lied => {
+            let to_do = "objects in parts cannot be copied from here: raise --multipart-threshold above the largest";
+            Finding::new(side, CHECK, State::Bad, error.to_string(), to_do)
+        }
+        Err(error) => unreadable(side, &error),
+    }
+}
+
+/// Whether a read that names another generation is refused.
+async fn pinned(side: Side, store: &S3Store, key: &ObjectKey) -> Finding {
+    const CHECK: &str = "If-Match";
+    let pin = Pin { etag: ETag::new(NO_ETAG), version: None };
+    match patiently(|| store.get(key, ByteRange::new(0, 1), Some(&pin))).await {
+        // The adapter finds a wrong answer out by itself; only the store's own refusal is a 412.
+        Err(error) if error.message.contains("HTTP 412") => {
+            Finding::good(side, CHECK, "a read of another generation is refused")
+        }
+        Err(error) if error.kind == ErrorKind::PreconditionFailed => {
+            let what = "the store ignores it: it answers with whichever generation there is";
+            let to_do =
+                "nothing: every answer's ETag is compared here, and a moved object is begun anew";
+            Finding::new(side, CHECK, State::Advice, what, to_do)
+        }
+        Err(error) => unreadable(side, &error),
+        Ok(_) => Finding::new(side, CHECK, State::Unknown, "the object has the ETag ff…", ""),
+    }
+}
+
+fn etags(side: Side, head: &Head) -> Finding {
+    const CHECK: &str = "ETags";
+    if head.etag_is_opaque || head.identity.etag.form() == ETagForm::Opaque {
+        let what =
+            "they are no MD5 here (encryption with keys of a key service, or the store's habit)";
+        let to_do = "nothing: copies carry a token, which says what they are copies of";
+        return Finding::new(side, CHECK, State::Advice, what, to_do);
+    }
+    Finding::good(side, CHECK, "they have the form of an MD5")
+}
+
+fn checksums(side: Side, head: &Head) -> Finding {
+    const CHECK: &str = "checksums";
+    if let Some(checksum) = head.checksum {
+        let name = checksum.algorithm;
+        return Finding::good(
+            side,
+            CHECK,
+            format!("{name:?} over the whole object is kept and told"),
+        );
+    }
+    let what = "none over the whole object is kept with the one that was looked at";
+    let to_do = "nothing; verify then goes by ETags, and --deep by the bytes";
+    Finding::new(side, CHECK, State::Advice, what, to_do)
+}
+
+async fn tags(store: &S3Store, key: &ObjectKey) -> Finding {
+    const CHECK: &str = "tags";
+    match patiently(|| store.tags(key, None)).await {
+        Ok(_) => Finding::good(Side::Source, CHECK, "they can be read"),
+        Err(error) if error.kind.is_about_credentials() => {
+            let to_do = "allow s3:GetObjectTagging, or leave tags away with --no-tags: else objects that have tags fail";
+            Finding::new(Side::Source, CHECK, State::Advice, error.to_string(), to_do)
+        }
+        Err(error) => Finding::new(Side::Source, CHECK, State::Unknown, error.to_string(), ""),
+    }
+}
+
+/// What the bucket says about itself.
+async fn bucket(side: Side, store: &S3Store) -> Vec<Finding> {
+    let facts = match patiently(|| store.bucket()).await {
+        Ok(facts) => facts,
+        Err(error) => {
+            let to_do =
+                "allow s3:GetBucketVersioning and s3:GetLifecycleConfiguration, and look again";
+            return vec![Finding::new(side, "bucket", State::Unknown, error.to_string(), to_do)];
+        }
+    };
+    let mut findings = vec![match (side, facts.versioned) {
+        (Side::Source, true) => {
+            let to_do =
+                "the current version of each key is copied; copy the history by other means";
+            Finding::new(side, "versions", State::Advice, "the bucket keeps versions", to_do)
+        }
+        (Side::Source, false) => Finding::good(side, "versions", "there is no history to be lost"),
+        (Side::Destination, true) => Finding::good(side, "versions", "what is replaced is kept"),
+        (Side::Destination, false) => {
+            let what = "the bucket keeps no versions, or does not tell: what is replaced is lost";
+            let to_do = "turn versioning on, if what lies there must not be lost";
+            Finding::new(side, "versions", State::Advice, what, to_do)
+        }
+    }];
+    if side == Side::Destination {
+        let rule = "lifecycle rule that aborts incomplete uploads";
+        findings.push(match facts.aborts_incomplete_uploads {
+            Some(true) => Finding::good(side, "lifecycle", format!("there is a {rule}")),
+            Some(false) => {
+                let to_do = "add one of some days: parts of a transfer that is given up are billed until then";
+                Finding::new(side, "lifecycle", State::Advice, format!("there is no {rule}"), to_do)
+            }
+            None => {
+                let what = format!("whether there is a {rule} cannot be asked");
+                let to_do = "allow s3:GetLifecycleConfiguration";
+                Finding::new(side, "lifecycle", State::Unknown, what, to_do)
+            }
+        });
+    }
+    findings
+}
+
+async fn uploads(store: &S3Store, prefix: &str) -> Finding {
+    const CHECK: &str = "open uploads";
+    let key = ObjectKey::new(format!("{prefix}tranship-doctor"));
+    match patiently(|| store.list_uploads(&key)).await {
+        Ok(_) => Finding::good(Side::Destination, CHECK, "they can be listed"),
+        Err(error) => {
+            let state = if error.kind.is_about_credentials() { State::Bad } else { State::Unknown };
+            let to_do =
+                "allow s3:ListBucketMultipartUploads: what a lost answer left is found by it";
+            Finding::new(Side::Destination, CHECK, state, error.to_string(), to_do)
+        }
+    }
+}
+
+fn locked(locks: &Result<bool, StoreError>) -> Finding {
+    const CHECK: &str = "object locks";
+    match locks {
+        Ok(false) => Finding::good(Side::Destination, CHECK, "they are off"),
+        Ok(true) => {
+            let to_do = "copies may become undeletable; try with a bucket without locks first";
+            Finding::new(Side::Destination, CHECK, State::Advice, "they are on", to_do)
+        }
+        Err(error) => {
+            let to_do = "allow s3:GetBucketObjectLockConfiguration to this look";
+            let what = error.to_string();
+            Finding::new(Side::Destination, CHECK, State::Unknown, what, to_do)
+        }
+    }
+}
