@@ -46,7 +46,10 @@ async fn close(world: &mut World, lives: &mut Vec<Arc<Life>>) {
         let (life, how) = world.live(Faults { latency_ms: 5, ..Faults::default() }, None).await;
         lives.push(life);
         match how {
-            How::Closed(run, notes) => return world.expect_complete(&run, &notes),
+            How::Closed(run, notes) => {
+                world.expect_broken_down(&run).await;
+                return world.expect_complete(&run, &notes);
+            }
             how => why.push(how),
         }
     }

@@ -16,6 +16,7 @@ use tranship_adapters::queues::memory::MemoryQueue;
 use tranship_adapters::stores::memory::{Change, Digests, MemoryStore, Object};
 use tranship_cli::driver::{self, Ended, Hooks};
 use tranship_core::body::full;
+use tranship_core::breakdown::breakdown;
 use tranship_core::location::{Location, Transfer};
 use tranship_core::message::{Message, Work};
 use tranship_core::object::{ByteRange, ETag, ObjectKey, PartNumber, UploadId};
@@ -23,7 +24,7 @@ use tranship_core::outcome::Outcome;
 use tranship_core::policy::{DeleteGuard, Overwrite, Policy, ServerSide};
 use tranship_core::ports::{Clock, Ledger as _};
 use tranship_core::progress::Progress;
-use tranship_core::rows::{self, Header, List, Note, Run, ScanRange, Status, Task};
+use tranship_core::rows::{self, Header, List, Note, Run, Scan, ScanRange, Status, Task};
 use tranship_core::stage::Stage;
 use tranship_core::store::{Attributes, Completion, ObjectStore, Put, Write};
 use tranship_core::token;
@@ -129,6 +130,7 @@ impl Nature {
             delete: self.deletes.then_some(guard),
             token: self.token,
             server_side: if self.server_side { ServerSide::Always } else { ServerSide::Never },
+            by_prefix: true,
             ..Policy::default()
         };
         policy.limits.streams_max = 4;
@@ -620,6 +622,21 @@ impl World {
             if is_wrong && totals.account.get(outcome).objects > 0 {
                 self.complain(format!("an object is {}, which none may be here", outcome.name()));
             }
+        }
+    }
+
+    /// Complains unless the accounts by prefix balance, each for itself, and add up to the run's.
+    pub async fn expect_broken_down(&self, run: &Run) {
+        let page = self.ledger.page(&Scan::prefix(run.generation), None, usize::MAX).await.unwrap();
+        let scans = page.iter().map(|(key, row)| rows::parse(key, row).unwrap());
+        let scans: Vec<Scan> = scans.collect();
+        let breakdown = breakdown(&*self.ledger, run.generation, &scans).await.unwrap();
+        let (sum, totals) = (breakdown.sum(), run.totals.clone().unwrap_or_default());
+        if (sum.listed, &sum.account) != (totals.listed, &totals.account) {
+            self.complain(format!("the prefixes are not the run: {breakdown:?} {totals:?}"));
+        }
+        for (prefix, account) in breakdown.prefixes.iter().filter(|(_, it)| !it.balances()) {
+            self.complain(format!("the prefix {prefix:?} does not balance: {account:?}"));
         }
     }
 

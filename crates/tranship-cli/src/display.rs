@@ -138,7 +138,11 @@ impl Reporter {
             Display::Quiet => {}
             Display::Terminal | Display::Lines => {
                 let dry = if start.dry_run { " (dry run: nothing is written)" } else { "" };
-                let again = if start.resumed { "Resuming" } else { "Copying" };
+                let again = match (start.dry_run, start.resumed) {
+                    (true, _) => "Planning",
+                    (false, true) => "Resuming",
+                    (false, false) => "Copying",
+                };
                 self.tell(&format!("{again} {} to {}{dry}", start.source, start.destination));
             }
         }

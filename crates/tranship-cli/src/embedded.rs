@@ -429,7 +429,7 @@ fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
         .min(settings.memory_budget_bytes.saturating_sub(BASE_MEMORY_BYTES) / STREAM_MEMORY_BYTES);
     let limits = Limits {
         streams_max: usize::try_from(streams.max(1)).unwrap_or(usize::MAX),
-        ..Limits::default()
+        ..if settings.dry_run { dry_limits() } else { Limits::default() }
     };
     Ok(Policy {
         compare: settings.compare,
@@ -460,6 +460,18 @@ fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
         by_prefix: !settings.dry_run,
         limits,
     })
+}
+
+/// A dry run moves no bytes, and keeps a row for each task in memory: few tasks are enough, as large
+/// as a window.
+fn dry_limits() -> Limits {
+    let limits = Limits::default();
+    Limits {
+        objects_per_task_max: limits.window_keys,
+        bytes_per_task_max: u64::MAX,
+        message_bytes_max: 16 << 20,
+        ..limits
+    }
 }
 
 pub(crate) fn filter(select: &SelectSettings) -> Result<Filter, Failure> {

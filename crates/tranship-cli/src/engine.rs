@@ -158,7 +158,7 @@ impl Engine {
             (Arc::new(file.ledger()), Arc::new(queue))
         } else {
             let queue = MemoryQueue::new(clock.clone()).with_visibility(VISIBILITY_MS);
-            (in_memory(parts.ledger, &transfer_id, &mut advice), Arc::new(queue))
+            (in_memory(parts.ledger, &transfer_id, &mut advice)?, Arc::new(queue))
         };
         let (completer, asked) = driver::channel();
         let stage = Stage {
@@ -271,7 +271,7 @@ impl Engine {
             listed_destination.add(scan.listed_destination);
         }
         let breakdown = if by_prefix {
-            breakdown::breakdown(&stage, generation, &scans).await?
+            breakdown::breakdown(&*stage.ledger, generation, &scans).await?
         } else {
             Breakdown::default()
         };
@@ -285,13 +285,23 @@ fn in_memory(
     earlier: Option<PathBuf>,
     transfer_id: &str,
     advice: &mut Vec<String>,
-) -> Arc<dyn Ledger> {
-    let Some(path) = earlier else { return Arc::new(MemoryLedger::new()) };
-    let ledger = LookingLedger::new(path, transfer_id);
-    if let Some(trouble) = ledger.trouble() {
-        advice.push(format!("what earlier copies remember is not known here: {trouble}"));
+) -> Result<Arc<dyn Ledger>, LedgerError> {
+    let Some(path) = earlier else { return Ok(Arc::new(MemoryLedger::new())) };
+    let key = Run::row_key();
+    match LookingLedger::look(path.clone(), transfer_id, &key) {
+        Ok((ledger, run)) => {
+            let run = run.map(|run| rows::parse::<Run>(&key, &run)).transpose()?;
+            if run.is_some_and(|run| run.is_open()) {
+                let text = "an earlier copy was interrupted: where it was begun with the same options, the next one goes on in its run, and its accounts hold what was settled before";
+                advice.push(text.to_owned());
+            }
+            Ok(Arc::new(ledger))
+        }
+        Err(trouble) => {
+            advice.push(format!("what earlier copies remember is not known here: {trouble}"));
+            Ok(Arc::new(MemoryLedger::new()))
+        }
     }
-    Arc::new(ledger)
 }
 
 pub(crate) async fn connect(side: Side, settings: S3Settings) -> Result<S3Store, EngineError> {

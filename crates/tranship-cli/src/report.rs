@@ -173,7 +173,7 @@ fn statement(rows: &[Row<'_>], summary: &Summary) -> String {
         let (listed, sum) = (row.account.listed, row.account.account.of_source());
         let name = row.name.text();
         format!(
-            "{name}: {} objects ({} bytes) listed, {} ({} bytes) with an outcome",
+            "{name}: listed {} objects and {} bytes, with an outcome {} and {}",
             listed.objects, listed.bytes, sum.objects, sum.bytes
         )
     });

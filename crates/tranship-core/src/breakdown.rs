@@ -12,8 +12,8 @@ use crate::finder::DELETE_SCAN;
 use crate::object::ObjectKey;
 use crate::outcome::{Account, Count, Outcome};
 use crate::policy::Filter;
+use crate::ports::Ledger;
 use crate::rows::{self, RowKey, Scan, Stored, Task, TaskId};
-use crate::stage::Stage;
 
 /// Prefixes that are told apart when a run is summed up; the others are one.
 const PREFIXES_MAX: usize = 1_000;
@@ -120,7 +120,7 @@ impl Breakdown {
 
 /// Adds up what windows and tasks of a run recorded by prefix.
 pub async fn breakdown(
-    stage: &Stage,
+    ledger: &dyn Ledger,
     generation: u64,
     scans: &[Scan],
 ) -> Result<Breakdown, LedgerError> {
@@ -132,7 +132,7 @@ pub async fn breakdown(
     // The windows first: what is listed decides which prefixes have a row of their own.
     let (prefix, mut after) = (WindowShare::prefix(generation), None);
     loop {
-        let page = stage.ledger.page(&prefix, after.as_ref(), PAGE_ROWS).await?;
+        let page = ledger.page(&prefix, after.as_ref(), PAGE_ROWS).await?;
         for (key, row) in &page {
             let window: WindowShare = rows::parse(key, row)?;
             for (prefix, share) in window.prefixes.iter().filter(|_| counts(&window.of)) {
@@ -148,7 +148,7 @@ pub async fn breakdown(
     }
     let (prefix, mut after) = (TaskId::prefix(generation), None);
     loop {
-        let page = stage.ledger.page(&prefix, after.as_ref(), PAGE_ROWS).await?;
+        let page = ledger.page(&prefix, after.as_ref(), PAGE_ROWS).await?;
         for (key, row) in &page {
             let task: Task = rows::parse(key, row)?;
             for (prefix, outcomes) in task.prefixes.iter().filter(|_| counts(&task.id)) {

@@ -5,7 +5,6 @@
 //! never finds it locked for long.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use tranship_core::error::LedgerError;
@@ -15,34 +14,32 @@ use tranship_core::rows::{Evidence, HeaderId, PartGroup, RowKey};
 use tranship_core::store::Part;
 
 use super::memory::MemoryLedger;
-use crate::embedded::read_row;
+use crate::embedded::{OpenError, read_row};
 
 /// Memory over an earlier file, if there is one.
 #[derive(Debug)]
 pub struct LookingLedger {
     memory: MemoryLedger,
-    path: PathBuf,
+    /// `None`: there is no file.
+    path: Option<PathBuf>,
     transfer_id: String,
-    /// Set where the file cannot be read: in use, cut off by a kill, foreign.
-    is_closed: AtomicBool,
 }
 
 impl LookingLedger {
-    pub fn new(path: impl Into<PathBuf>, transfer_id: &str) -> Self {
-        let (path, transfer_id) = (path.into(), transfer_id.to_owned());
-        let is_closed = AtomicBool::new(!path.exists());
-        Self { memory: MemoryLedger::new(), path, transfer_id, is_closed }
-    }
-
-    /// Why the file's evidence cannot be read; `None` if it can, or if there is no file.
-    pub fn trouble(&self) -> Option<String> {
-        if self.is_closed.load(Ordering::Relaxed) {
-            return None;
-        }
-        let none = RowKey(Evidence::PREFIX.to_owned());
-        let error = read_row(&self.path, &self.transfer_id, &none).err()?;
-        self.is_closed.store(true, Ordering::Relaxed);
-        Some(error.to_string())
+    /// Over the file, together with one row of it; or why that cannot be read: it is in use, foreign,
+    /// or was cut off by a kill.
+    pub fn look(
+        path: PathBuf,
+        transfer_id: &str,
+        key: &RowKey,
+    ) -> Result<(Self, Option<Row>), OpenError> {
+        let path = path.exists().then_some(path);
+        let row = match &path {
+            Some(path) => read_row(path, transfer_id, key)?,
+            None => None,
+        };
+        let transfer_id = transfer_id.to_owned();
+        Ok((Self { memory: MemoryLedger::new(), path, transfer_id }, row))
     }
 }
 
@@ -50,12 +47,10 @@ impl LookingLedger {
 impl Ledger for LookingLedger {
     async fn get(&self, key: &RowKey) -> Result<Option<Row>, LedgerError> {
         let row = self.memory.get(key).await?;
-        let is_remembered = key.0.starts_with(Evidence::PREFIX);
-        if row.is_some() || !is_remembered || self.is_closed.load(Ordering::Relaxed) {
-            return Ok(row);
-        }
+        let path = self.path.as_ref().filter(|_| key.0.starts_with(Evidence::PREFIX));
+        let (None, Some(path)) = (&row, path) else { return Ok(row) };
         // A copy that has the file now may write other evidence: then this one is not to be had.
-        Ok(read_row(&self.path, &self.transfer_id, key).unwrap_or_default())
+        Ok(read_row(path, &self.transfer_id, key).unwrap_or_default())
     }
 
     async fn put(

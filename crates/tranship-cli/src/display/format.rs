@@ -42,6 +42,12 @@ pub fn count_text(count: u64) -> String {
     out
 }
 
+/// `1 object`, `1,234 objects`.
+pub(super) fn objects_text(count: u64) -> String {
+    let noun = if count == 1 { "object" } else { "objects" };
+    format!("{} {noun}", count_text(count))
+}
+
 /// `0.4s`, `12s`, `3m05s`, `2h07m`, `4d03h`.
 pub fn duration_text(ms: u64) -> String {
     let seconds = ms / 1000;

@@ -7,7 +7,7 @@ use tranship_core::forecast::{Band, Billed, Requests, TAG_READS};
 use tranship_core::object::escape;
 
 use super::events::count;
-use super::format::{count_text, duration_text, size_text};
+use super::format::{count_text, duration_text, objects_text, size_text};
 use crate::plan::{Basis, LossLine, Plan};
 
 /// Thousand-millionths of a dollar as money: what is less than a cent is said to be so.
@@ -46,8 +46,8 @@ pub(super) fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
     if plan.unproven.objects > 0 {
         writeln!(
             out,
-            "\nwithout evidence of being equal, and so copied again: {} objects, {} (--trust size+time accepts them)",
-            count_text(plan.unproven.objects),
+            "\nwithout evidence of being equal, and so copied again: {}, {} (--trust size+time accepts them)",
+            objects_text(plan.unproven.objects),
             size_text(plan.unproven.bytes)
         )?;
     }
@@ -69,10 +69,14 @@ fn write_losses(plan: &Plan, out: &mut String) -> std::fmt::Result {
 }
 
 fn amount(line: &LossLine, plan: &Plan) -> String {
-    let objects = line.objects.map(count_text).unwrap_or_default();
+    let objects = line.objects.unwrap_or_default();
     match (line.basis, line.bytes) {
-        (Basis::Sample, _) => format!(" ({objects} of {} sampled)", count_text(plan.sampled)),
-        (Basis::Listing, Some(bytes)) => format!(" ({objects} objects, {})", size_text(bytes)),
+        (Basis::Sample, _) => {
+            format!(" ({} of {} sampled)", count_text(objects), count_text(plan.sampled))
+        }
+        (Basis::Listing, Some(bytes)) => {
+            format!(" ({}, {})", objects_text(objects), size_text(bytes))
+        }
         (basis, _) => format!(" ({})", basis.name()),
     }
 }

@@ -197,7 +197,7 @@ async fn a_person_reads_a_plan_as_tables() {
             "dry run: nothing was written",
             "12.0 MiB  in/large",
             "in/a/<odd>\\n\\u{202e}",
-            "without evidence of being equal, and so copied again: 1 objects, 700 B",
+            "without evidence of being equal, and so copied again: 1 object, 700 B",
             "loss report",
             "sample: 10 of 10 objects to copy",
             "Amazon S3's list prices of us-east-1, 2026-11",
@@ -233,6 +233,12 @@ async fn a_plan_reads_what_an_earlier_copy_remembers_and_leaves_its_file() {
     let foreign = run(world.planning_at(&from, &to, &["--no-token", "--ledger", "foreign"]));
     foreign.expect(0, &["what earlier copies remember is not known here"]);
     assert_eq!(world.read("foreign"), "text");
+    // A run that is not over is one that a copy would go on with.
+    world.put("c", noise(3, 300));
+    world.there().configure(DESTINATION, |bucket| bucket.deny_write = true);
+    assert_eq!(world.copy(&options).code, Some(4));
+    let after = run(world.planning_at(&from, &to, &["--no-token", "--ledger", "its.redb"]));
+    after.expect(0, &["an earlier copy was interrupted"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,6 +262,21 @@ async fn a_plan_of_named_keys_looks_at_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_no_upload_can_have_fails_in_the_plan_as_in_the_copy() {
+    let world = World::new().await;
+    world.put("small\u{1}", noise(1, 100));
+    world.put("large\u{1}", noise(1, 6 * MIB));
+    world.put("large\t", noise(1, 6 * MIB));
+    let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
+    let options = ["--json", "--multipart-threshold", "6MiB", "--retries", "0"];
+    let planned = run(world.planning_at(&from, &to, &options));
+    assert!(planned.out.contains("XML cannot carry"), "{planned}");
+    expect_outcomes(&planned.last_event(), &[("copied", 2), ("failed", 1)]);
+    world.expect_untouched();
+    expect_outcomes(&world.copy(&options).last_event(), &[("copied", 2), ("failed", 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sample_that_may_not_be_read_is_told() {
     let world = World::new().await;
     for n in 0..5 {
@@ -272,4 +293,38 @@ async fn a_sample_that_may_not_be_read_is_told() {
     let plan = &planned["plan"];
     assert_eq!(plan["sample"], json!({ "looked_at": 4, "of": 5 }));
     assert!(plan["losses"].to_string().contains("could not be looked at"), "{plan}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_within_one_store_moves_no_bytes_out() {
+    let world = World::new().await;
+    world.here().create_bucket(DESTINATION);
+    world.put("small", noise(1, 100));
+    world.put("large", noise(2, 12 * MIB));
+    let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
+    let endpoint = world.source.endpoint();
+    let options = ["--json", "--multipart-threshold", "6MiB", "--part-size", "5MiB"];
+    let command = |name: &str| {
+        let mut command = world.bare(&[name, &from, &to]);
+        command.args(["--source-endpoint", &endpoint, "--destination-endpoint", &endpoint]);
+        command.args(options);
+        command
+    };
+    let planned = run(command("plan")).last_event();
+    let egress = &planned["plan"]["forecast"]["egress"];
+    assert_eq!((&egress["bytes"], &egress["nanodollars"]), (&json!(0), &json!(0)));
+    assert_eq!(world.here().keys(DESTINATION), [""; 0]);
+    let requests = requests(&planned["plan"]);
+    assert!(!requests.contains_key(&("source".to_owned(), "GET".to_owned())), "{planned}");
+    world.source.requests().clear();
+    expect_outcomes(&run(command("copy")).last_event(), &[("copied", 2)]);
+    let of = |side: &str, name: &str| requests[&(side.to_owned(), name.to_owned())];
+    let store = &world.source;
+    let whole = ["CopyObject", "CompleteMultipartUpload"];
+    assert_eq!(asked(store, &whole), of("destination", "PUT, COPY, Complete"));
+    let parts = ["CreateMultipartUpload", "UploadPartCopy", "ListParts"];
+    assert_eq!(asked(store, &parts), of("destination", "Create, UploadPart, ListParts"));
+    // Besides, a look at either side, and one whether the destination's credentials can read.
+    let heads = of("source", "HEAD") + of("destination", "HEAD");
+    assert_eq!(asked(store, &["HeadObject"]), heads + 2);
 }

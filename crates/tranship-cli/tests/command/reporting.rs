@@ -132,7 +132,10 @@ async fn the_report_of_a_resumed_run_is_of_the_whole_run() {
     assert_eq!(halted["run"]["ending"], "halted");
     assert_eq!((&halted["ended"], &halted["balance"]["balanced"]), (&Value::Null, &json!(false)));
     let statement = halted["balance"]["statement"].as_str().unwrap();
-    assert!(statement.contains("0/: 10 objects (1000 bytes) listed, 0"), "{statement}");
+    assert!(
+        statement.contains("0/: listed 10 objects and 1000 bytes, with an outcome 0 and 0"),
+        "{statement}"
+    );
     assert!(html.contains("does not balance"), "{html}");
     world.there().configure(DESTINATION, |bucket| bucket.deny_write = false);
     let done = world.copy(&options);

@@ -250,19 +250,19 @@ pub(super) fn pack(stage: &Stage, entries: Vec<Entry>) -> Vec<Vec<Entry>> {
     let mut open: Vec<Entry> = Vec::new();
     let (mut bytes, mut message) = (0_u64, 0_usize);
     for entry in entries {
-        if entry.size >= stage.policy.multipart_threshold_bytes {
+        if entry.size >= stage.policy.multipart_threshold_bytes && !stage.policy.dry_run {
             tasks.push(vec![entry]);
             continue;
         }
         let adds = entry_bytes(&entry);
         let full = open.len() >= limits.objects_per_task_max
-            || bytes + entry.size > limits.bytes_per_task_max
+            || bytes.saturating_add(entry.size) > limits.bytes_per_task_max
             || message + adds > limits.message_bytes_max;
         if full && !open.is_empty() {
             tasks.push(std::mem::take(&mut open));
             (bytes, message) = (0, 0);
         }
-        bytes += entry.size;
+        bytes = bytes.saturating_add(entry.size);
         message += adds;
         open.push(entry);
     }

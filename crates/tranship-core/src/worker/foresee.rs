@@ -6,12 +6,12 @@
 use super::small::{attributes, new_token};
 use super::{head_if_there, plan, source_is_gone};
 use crate::compare;
-use crate::error::{ErrorKind, StageError, StoreError};
+use crate::error::{Disposition, ErrorKind, StageError, StoreError};
 use crate::finder::is_archive_class;
 use crate::forecast::{self, Way};
 use crate::loss::Loss;
 use crate::message::Entry;
-use crate::object::{ETagForm, Identity};
+use crate::object::{ETagForm, Identity, ObjectKey};
 use crate::outcome::{Count, Outcome};
 use crate::stage::Stage;
 use crate::store::Head;
@@ -33,7 +33,9 @@ pub(super) async fn foresee(
             Ok(Some(head)) => source = Some(head),
             Ok(None) if source_is_gone(stage, &entry.key).await? => return Ok(Outcome::Vanished),
             Ok(None) => refused(stage, "the listing has it, and a HEAD says that it is not there"),
-            Err(error) if is_named => return Err(error.into()),
+            Err(error) if is_named || error.disposition() == Disposition::Halt => {
+                return Err(error.into());
+            }
             Err(error) => refused(stage, &error.to_string()),
         }
     }
@@ -51,6 +53,9 @@ pub(super) async fn foresee(
     let way = forecast::way(identity.size, form, threshold, part_size).map_err(|error| {
         StoreError::new(ErrorKind::Invalid, format!("plan {}", entry.key), error.to_string())
     })?;
+    if matches!(way, Way::Parts(_)) {
+        check_upload(&stage.destination_key(&entry.key)?)?;
+    }
     stage.progress.survey(|findings| {
         let one = Count { objects: 1, bytes: identity.size };
         findings.work.copy(identity.size, way, form, class.as_deref());
@@ -69,6 +74,20 @@ pub(super) async fn foresee(
         sample(stage, entry, head, way).await;
     }
     Ok(Outcome::Copied)
+}
+
+/// Refuses what the upload would stumble over: the answer that names it is XML, and has the key in it.
+fn check_upload(key: &ObjectKey) -> Result<(), StoreError> {
+    let is_held = |c: char| match c {
+        '\t' | '\n' | '\r' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        c => c >= ' ',
+    };
+    if key.as_str().chars().all(is_held) {
+        return Ok(());
+    }
+    let text = "the key has a character that XML cannot carry, so the answer that names its upload cannot be read; copy it under another key";
+    Err(StoreError::new(ErrorKind::Invalid, format!("CreateMultipartUpload {key}"), text))
 }
 
 /// As a look shows it, or else the listing.
