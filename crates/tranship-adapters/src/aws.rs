@@ -82,7 +82,9 @@ pub(crate) fn chain<'a>(
 pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut out = String::new();
     for cause in chain(error) {
-        let text = escape(&cause.to_string());
+        // Some of them are written on several lines.
+        let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = escape(&text);
         if out.contains(&text) {
             continue;
         }

@@ -349,6 +349,9 @@ pub(crate) fn advice(side: Side, error: &StoreError) -> String {
         ErrorKind::Throttled | ErrorKind::Unavailable => format!(
             "check --{side}-endpoint and the network; a certificate authority of your own needs --ca-bundle"
         ),
+        ErrorKind::Invalid => {
+            format!("check --{side}-region, --{side}-endpoint and --{side}-profile")
+        }
         _ => String::new(),
     }
 }
