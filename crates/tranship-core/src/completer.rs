@@ -9,7 +9,7 @@ use crate::error::{Disposition, ErrorKind, StageError, StoreError};
 use crate::loss::Loss;
 use crate::object::{ETag, PartNumber};
 use crate::outcome::Outcome;
-use crate::protocol::{self, Next, NotAdmitted};
+use crate::protocol::{self, Lost, Next, NotAdmitted};
 use crate::rows::{self, Header, HeaderId, PartGroup, Status};
 use crate::settle::settle_header;
 use crate::stage::Stage;
@@ -277,7 +277,8 @@ async fn finish(
 }
 
 /// Settles and ends the header. Settled first: a crash in between is repeated, and settling twice
-/// counts once. A header that another run or attempt took over meanwhile is settled for that one.
+/// counts once. A header that another run or attempt took over meanwhile is settled for that one, if
+/// what ended it still says so.
 async fn close(
     stage: &Stage,
     header: &Header,
@@ -294,9 +295,14 @@ async fn close(
             }
         }
         let moved = rows::load::<Header>(&*stage.ledger, &header.id().row_key()).await?;
-        match moved.filter(|m| m.epoch == header.epoch && m.status == Status::Completing) {
-            Some(moved) => now = moved,
-            None => return Ok(()),
+        match protocol::after_losing(header, moved, status, stage.clock.now()) {
+            Lost::Over => return Ok(()),
+            Lost::Close(moved) => now = *moved,
+            Lost::LookAgain(released) => {
+                // If it moved on again, somebody else takes care.
+                let _moved_on = rows::store(&*stage.ledger, &*released).await?;
+                return Ok(());
+            }
         }
     }
 }

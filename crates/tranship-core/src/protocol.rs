@@ -11,8 +11,9 @@ use crate::token::Token;
 
 mod steps;
 pub use steps::{
-    Marked, Next, Resume, after_answer, condition_of, has_landed_before, is_current, left_by,
-    mark_full, next_try, opened, orphans, parked, plan_over, rebased, released, resume,
+    Lost, Marked, Next, Resume, after_answer, after_losing, condition_of, has_landed_before,
+    is_current, left_by, mark_full, next_try, opened, orphans, parked, plan_over, rebased,
+    released, resume,
 };
 
 /// How long a completer may be silent before another takes its place.

@@ -173,6 +173,30 @@ pub fn released(mut header: Header, due: Millis) -> Header {
     header
 }
 
+/// What a completer does whose header has moved when it was to be ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lost {
+    /// Somebody else takes care of it.
+    Over,
+    /// Ends this one in its place.
+    Close(Box<Header>),
+    /// To be stored: the next attempt looks at both sides anew.
+    LookAgain(Box<Header>),
+}
+
+/// Decides about a header that has moved. What landed has landed for whoever asks for it now. That
+/// the source was gone, or another object in its place, was seen before another run asked.
+pub fn after_losing(header: &Header, moved: Option<Header>, status: Status, now: Millis) -> Lost {
+    let still = |m: &Header| m.epoch == header.epoch && m.status == Status::Completing;
+    match moved.filter(still) {
+        None => Lost::Over,
+        Some(moved) if status == Status::Done || moved.account == header.account => {
+            Lost::Close(Box::new(moved))
+        }
+        Some(moved) => Lost::LookAgain(Box::new(released(moved, now))),
+    }
+}
+
 /// What the sweep does about a header that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resume {

@@ -243,18 +243,21 @@ async fn open(stage: &Stage, mut header: Header) -> Result<Planned, StageError> 
     if !rows::store(&*stage.ledger, &header).await? || !abort_orphans(stage, &header).await? {
         return Ok(Planned::Overtaken);
     }
-    let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
-    let source = head_if_there(stage, &*stage.source, &header.source_key).await;
-    let Some(source) = stage.judged(source)? else {
-        if source_is_gone(stage, &header.source_key).await? {
-            return end(stage, header, Status::Gone, Outcome::Vanished).await;
-        }
-        let context = format!("HeadObject {}", header.source_key);
-        let text = "a HEAD says that it is not there, the listing says that it is";
-        return Err(StoreError::new(ErrorKind::Lied, context, text).into());
+    let Some((mut there, mut source)) = look(stage, &header).await? else {
+        return end(stage, header, Status::Gone, Outcome::Vanished).await;
     };
-    if let Some(ended) = already_settled(stage, &header, &source, there.as_ref()).await? {
-        return Ok(ended);
+    let mut ended = already_settled(stage, &header, &source, there.as_ref());
+    if ended.is_some() && !header.old_uploads.is_empty() {
+        // An earlier epoch's completion may have landed after that look. Now none can any more.
+        abort_all(stage, &header.destination_key, &header.old_uploads).await?;
+        let Some(again) = look(stage, &header).await? else {
+            return end(stage, header, Status::Gone, Outcome::Vanished).await;
+        };
+        (there, source) = again;
+        ended = already_settled(stage, &header, &source, there.as_ref());
+    }
+    if let Some((status, outcome)) = ended {
+        return end(stage, header, status, outcome).await;
     }
     if source.identity.size == 0 {
         return Ok(Planned::Empty(Box::new(header)));
@@ -286,21 +289,34 @@ async fn create(stage: &Stage, header: Header, write: &Write) -> Result<Planned,
     Ok(Planned::Open(Box::new(header)))
 }
 
+/// What lies on both sides, the source's read last; `None`: the source is gone.
+async fn look(stage: &Stage, header: &Header) -> Result<Option<(Option<Head>, Head)>, StageError> {
+    let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
+    let source = head_if_there(stage, &*stage.source, &header.source_key).await;
+    if let Some(source) = stage.judged(source)? {
+        return Ok(Some((there, source)));
+    }
+    if source_is_gone(stage, &header.source_key).await? {
+        return Ok(None);
+    }
+    let context = format!("HeadObject {}", header.source_key);
+    let text = "a HEAD says that it is not there, the listing says that it is";
+    Err(StoreError::new(ErrorKind::Lied, context, text).into())
+}
+
 /// An object that is equal already (an earlier epoch landed), or is to be kept.
-async fn already_settled(
+fn already_settled(
     stage: &Stage,
     header: &Header,
     source: &Head,
     there: Option<&Head>,
-) -> Result<Option<Planned>, StageError> {
-    let Some(there) = there else { return Ok(None) };
+) -> Option<(Status, Outcome)> {
+    let there = there?;
     if protocol::has_landed_before(header, &stage.transfer_id, &source.identity, there) {
-        return end(stage, header.clone(), Status::Done, Outcome::Copied).await.map(Some);
+        return Some((Status::Done, Outcome::Copied));
     }
-    if !compare::may_overwrite(&stage.policy, &source.identity, &there.identity) {
-        return end(stage, header.clone(), Status::Conflict, Outcome::Kept).await.map(Some);
-    }
-    Ok(None)
+    let may = compare::may_overwrite(&stage.policy, &source.identity, &there.identity);
+    (!may).then_some((Status::Conflict, Outcome::Kept))
 }
 
 async fn end(
