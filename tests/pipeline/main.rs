@@ -6,6 +6,7 @@
 )]
 
 mod copy;
+mod corruption;
 mod large;
 mod ports;
 mod resume;
