@@ -36,7 +36,7 @@ lint:
 bench:
 	$(CARGO) run --locked --release --package tranship-bench -- $(ARGS)
 
-# The completion protocol's model with three faults, and with three parts: minutes, and gigabytes of memory.
+# The completion protocol's model with three parts, and with three faults: hours, and gigabytes of memory.
 model:
 	$(CARGO) test --locked --workspace --test model -- --ignored --nocapture --test-threads 1
 
