@@ -1,5 +1,5 @@
 # The two commands that matter are `make demo` and `make test`; the others are pieces of them.
-.PHONY: demo test check fmt lint template faults bench venv
+.PHONY: demo test check fmt lint template faults model simulate bench venv
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -40,6 +40,17 @@ faults:
 # CPU per GB and per object, memory and requests; release build. ARGS='--case small --runs 3' narrows it.
 bench:
 	$(CARGO) run --locked --release --package tranship-bench -- $(ARGS)
+
+# The completion protocol's model with three parts, and with three faults: hours, and gigabytes of memory.
+model:
+	$(CARGO) test --locked --workspace --test model -- --ignored --nocapture --test-threads 1
+
+# A long search of the simulation: SEEDS=5000000 says how many worlds, FIRST=20000 from which number on.
+SEEDS ?= 1000000
+FIRST ?= 20000
+simulate:
+	TRANSHIP_SEEDS=$(SEEDS) TRANSHIP_FIRST=$(FIRST) $(CARGO) test --locked --workspace --test pipeline -- \
+		--nocapture simulation::every_promise_holds_in_every_world
 
 # The rules that the template keeps, the flaws that they find, and the linters of others.
 template: $(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP)

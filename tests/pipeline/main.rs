@@ -7,6 +7,7 @@
 )]
 
 mod copy;
+mod corruption;
 mod large;
 mod ports;
 mod resume;

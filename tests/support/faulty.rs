@@ -70,6 +70,8 @@ pub struct Faults {
     pub fails_one_in: u64,
     /// A call takes up to so long.
     pub latency_ms: u64,
+    /// One look into the ledger's index in so many shows it as it was at the look before; 0 is none.
+    pub stale_one_in: u64,
     /// The number of the call, from 1, at which the process dies instead of making it.
     pub dies_at: Option<u64>,
 }
@@ -96,6 +98,8 @@ pub struct Life {
     death: Notify,
     fetched: Mutex<Vec<Fetched>>,
     sent: Mutex<Vec<String>>,
+    /// The ledger's index as it was seen last.
+    index: Mutex<Vec<(RowKey, Row)>>,
     /// The calls in order, for whoever wants to know what led to a failure.
     trace: Mutex<Vec<String>>,
 }
@@ -123,6 +127,7 @@ impl Life {
             death: Notify::new(),
             fetched: Mutex::default(),
             sent: Mutex::default(),
+            index: Mutex::default(),
             trace: Mutex::default(),
         }
     }
@@ -429,7 +434,11 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
     }
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<(RowKey, Row)>, LedgerError> {
-        self.life.call("ledger due", self.inner.due(now, limit)).await
+        let due = self.life.call("ledger due", self.inner.due(now, limit)).await?;
+        let seen_before = std::mem::replace(&mut *lock(&self.life.index), due.clone());
+        let one_in = self.life.faults.stale_one_in;
+        let is_stale = one_in > 0 && self.life.draw(one_in) == 0;
+        Ok(if is_stale { seen_before } else { due })
     }
 
     async fn record_part(

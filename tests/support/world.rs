@@ -31,7 +31,7 @@ use tranship_core::token;
 
 use crate::faulty::{
     Disturbance, Faults, FaultyCompleter, FaultyLedger, FaultyQueue, FaultyStore, Fetched, Life,
-    VirtualClock,
+    VirtualClock, pick,
 };
 use crate::rig::noise;
 
@@ -73,6 +73,22 @@ pub struct Nature {
     pub foreign: bool,
     /// How far the destination's clock is ahead of ours.
     pub skew_ms: u64,
+    /// How far the clocks of processes are apart.
+    pub clocks_apart_ms: u64,
+    /// The ledger or the queues are lost in the middle of this process, by its number from 1.
+    pub wiped: Option<(u64, Wipe)>,
+    pub streams_max: usize,
+    pub objects_per_task_max: usize,
+    pub window_keys: usize,
+    pub queue_depth_max: u64,
+}
+
+/// What is lost in mid-run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wipe {
+    Ledger,
+    Queues,
+    Both,
 }
 
 impl Nature {
@@ -93,6 +109,12 @@ impl Nature {
             disturbances: 0,
             foreign: false,
             skew_ms: 0,
+            clocks_apart_ms: 0,
+            wiped: None,
+            streams_max: 4,
+            objects_per_task_max: 3,
+            window_keys: 3,
+            queue_depth_max: 6,
         }
     }
 
@@ -103,9 +125,14 @@ impl Nature {
         let token = opaque || !one_in(8);
         let overwrite = if one_in(4) { Overwrite::Never } else { Overwrite::Always };
         let (deletes, foreign, server_side) = (one_in(4), one_in(3), one_in(8));
+        let wipe = pick(&[Wipe::Ledger, Wipe::Queues, Wipe::Both], chance.next());
+        let wiped = (chance.below(4) == 0).then(|| (1 + chance.below(2), wipe));
+        let mut few = |most| usize::try_from(1 + chance.below(most)).unwrap();
+        let (streams_max, scans_max) = (few(6), few(3));
+        let (objects_per_task_max, window_keys) = (few(4), few(5));
         Self {
             seed,
-            keys: 3 + chance.below(7),
+            keys: 2 + chance.below(6),
             pages_of: usize::try_from(1 + chance.below(6)).unwrap(),
             orderly: false,
             opaque,
@@ -113,11 +140,17 @@ impl Nature {
             token,
             overwrite,
             deletes,
-            scans_max: 1,
+            scans_max,
             disturbed_one_in: 5 + chance.below(60),
             disturbances: chance.below(4) * chance.below(5),
             foreign,
             skew_ms: chance.below(3) * 900,
+            clocks_apart_ms: chance.below(3) * 15_000,
+            wiped,
+            streams_max,
+            objects_per_task_max,
+            window_keys,
+            queue_depth_max: 2 + chance.below(8),
         }
     }
 
@@ -133,12 +166,12 @@ impl Nature {
             by_prefix: true,
             ..Policy::default()
         };
-        policy.limits.streams_max = 4;
-        policy.limits.objects_per_task_max = 3;
+        policy.limits.streams_max = self.streams_max;
+        policy.limits.objects_per_task_max = self.objects_per_task_max;
         policy.limits.bytes_per_parts_task = 5 << 20;
-        policy.limits.window_keys = 3;
+        policy.limits.window_keys = self.window_keys;
         policy.limits.scans_max = self.scans_max;
-        policy.limits.queue_depth_max = 6;
+        policy.limits.queue_depth_max = self.queue_depth_max;
         policy
     }
 }
@@ -154,6 +187,8 @@ pub struct Witness {
 struct Seen {
     /// What lay at each key of the source, by the rest of the key behind the prefix.
     generations: BTreeMap<String, Vec<Arc<Object>>>,
+    /// Which of them we wrote last. A later one may be equal to it: every empty object is.
+    lying: BTreeMap<String, usize>,
     complaints: Vec<String>,
     /// Somebody else is writing at the destination.
     is_stranger: bool,
@@ -184,12 +219,12 @@ impl Witness {
         if seen.is_stranger {
             return;
         }
-        if let Some(complaint) = self.judge(&seen, change) {
+        if let Some(complaint) = self.judge(&mut seen, change) {
             seen.complaints.push(format!("{}: {complaint}", change.key));
         }
     }
 
-    fn judge(&self, seen: &Seen, change: &Change<'_>) -> Option<String> {
+    fn judge(&self, seen: &mut Seen, change: &Change<'_>) -> Option<String> {
         let rest = change.key.as_str().strip_prefix(DESTINATION_PREFIX).unwrap();
         let none = Vec::new();
         let generations = seen.generations.get(rest).unwrap_or(&none);
@@ -206,12 +241,13 @@ impl Witness {
         let Some(written) = of(after) else {
             return Some(format!("{} bytes of no one generation", after.size()));
         };
+        let lay = seen.lying.insert(rest.to_owned(), written);
         let before = change.before?;
         if is_foreign(before) {
             let never = self.nature.overwrite == Overwrite::Never;
             return never.then(|| "we clobbered a foreign object".to_owned());
         }
-        let lay = of(before)?;
+        let lay = lay?;
         (lay > written).then(|| format!("went back from generation {lay} to {written}"))
     }
 }
@@ -224,7 +260,8 @@ pub struct World {
     pub ledger: Arc<MemoryLedger>,
     pub witness: Arc<Witness>,
     queue: Arc<MemoryQueue>,
-    clock: Arc<dyn Clock>,
+    /// When the world began, for the clocks in it.
+    began: Instant,
     others: Arc<Others>,
     /// Somebody else's, and older than anything of ours.
     foreign_upload: UploadId,
@@ -242,6 +279,8 @@ struct Others {
     source: Arc<MemoryStore>,
     destination: Arc<MemoryStore>,
     witness: Arc<Witness>,
+    ledger: Arc<MemoryLedger>,
+    queue: Arc<MemoryQueue>,
     state: Mutex<OthersState>,
 }
 
@@ -250,6 +289,12 @@ struct OthersState {
     /// Changes that are still to be made.
     left: u64,
     serial: u64,
+    /// What is to be lost, and before how many more calls.
+    to_wipe: Option<(u64, Wipe)>,
+    /// Something was lost since a run was closed.
+    is_wiped: bool,
+    /// Uploads that no row of the ledger names any more: a lifecycle rule's.
+    lost_uploads: BTreeSet<String>,
 }
 
 /// Makes a call of a store in memory, which never waits.
@@ -276,8 +321,35 @@ impl Others {
             .unwrap()
     }
 
+    /// Loses the ledger or the queues, if it is time for that.
+    fn maybe_wipe(&self) {
+        let mut state = self.state();
+        match &mut state.to_wipe {
+            None => return,
+            Some((calls @ 1.., _)) => {
+                *calls -= 1;
+                return;
+            }
+            Some((0, _)) => {}
+        }
+        let Some((_, wipe)) = state.to_wipe.take() else { return };
+        state.is_wiped = true;
+        if wipe != Wipe::Queues {
+            at_once(self.ledger.forget("")).unwrap();
+            state.lost_uploads.extend(self.open_uploads());
+        }
+        if wipe != Wipe::Ledger {
+            self.queue.wipe();
+        }
+    }
+
+    fn open_uploads(&self) -> impl Iterator<Item = String> {
+        self.destination.open_uploads().into_iter().map(|(_, upload)| upload.0)
+    }
+
     /// Makes one change, if it is time for one.
     fn maybe_disturb(&self, nature: &Nature) {
+        self.maybe_wipe();
         let mut state = self.state();
         if state.left == 0 || state.chance.below(nature.disturbed_one_in) > 0 {
             return;
@@ -412,20 +484,29 @@ impl World {
             destination = destination.with_opaque_etags();
         }
         let destination = Arc::new(destination);
-        let state = OthersState { chance: Chance::new(nature.seed), left: 0, serial: 0 };
-        let others = Arc::new(Others {
-            source: source.clone(),
-            destination: destination.clone(),
-            witness: witness.clone(),
-            state: Mutex::new(state),
-        });
         let queue = if nature.orderly {
             MemoryQueue::new(clock.clone())
         } else {
             MemoryQueue::chaotic(clock.clone(), nature.seed)
         };
         let queue = queue.with_visibility(VISIBILITY_MS);
-        let (ledger, queue) = (Arc::default(), Arc::new(queue));
+        let (ledger, queue) = (Arc::<MemoryLedger>::default(), Arc::new(queue));
+        let state = OthersState {
+            chance: Chance::new(nature.seed),
+            left: 0,
+            serial: 0,
+            to_wipe: None,
+            is_wiped: false,
+            lost_uploads: BTreeSet::new(),
+        };
+        let others = Arc::new(Others {
+            source: source.clone(),
+            destination: destination.clone(),
+            witness: witness.clone(),
+            ledger: ledger.clone(),
+            queue: queue.clone(),
+            state: Mutex::new(state),
+        });
         // Somebody else's upload of a key of ours is older than anything that we do.
         let key = ObjectKey::new(format!("{DESTINATION_PREFIX}{}", Others::name(4)));
         let foreign_upload = at_once(destination.create_upload(&key, &Write::default())).unwrap();
@@ -436,7 +517,7 @@ impl World {
             ledger,
             witness,
             queue,
-            clock,
+            began,
             others,
             foreign_upload,
             lives: 0,
@@ -467,15 +548,67 @@ impl World {
 
     /// The same command again, in a new process; `stop_after_ms`: it is asked to stop then.
     pub async fn live(&mut self, faults: Faults, stop_after_ms: Option<u64>) -> (Arc<Life>, How) {
+        let number = self.next_life();
+        let lived = self.live_as(number, faults, stop_after_ms).await;
+        self.after_life();
+        lived
+    }
+
+    /// Two processes at the same time, each with its own faults.
+    pub async fn live_together(&mut self, faults: [Faults; 2]) -> [(Arc<Life>, How); 2] {
+        let numbers = [self.next_life(), self.next_life()];
+        let [one, other] = faults;
+        let together = tokio::join!(
+            self.live_as(numbers[0], one, None),
+            self.live_as(numbers[1], other, None),
+        );
+        self.after_life();
+        together.into()
+    }
+
+    fn next_life(&mut self) -> u64 {
         self.lives += 1;
+        if let Some((life, wipe)) = self.nature.wiped
+            && life == self.lives
+        {
+            let mut state = self.others.state();
+            let calls = state.chance.below(400);
+            state.to_wipe = Some((calls, wipe));
+        }
+        self.lives
+    }
+
+    /// What a process leaves at the destination whose ledger was lost, nobody knows.
+    fn after_life(&self) {
+        let mut state = self.others.state();
+        state.to_wipe = None;
+        if state.is_wiped {
+            state.lost_uploads.extend(self.others.open_uploads());
+        }
+    }
+
+    /// Whether something was lost since this was asked last.
+    pub fn was_wiped(&self) -> bool {
+        std::mem::take(&mut self.others.state().is_wiped)
+    }
+
+    async fn live_as(
+        &self,
+        number: u64,
+        faults: Faults,
+        stop_after_ms: Option<u64>,
+    ) -> (Arc<Life>, How) {
         let (others, nature) = (self.others.clone(), self.nature.clone());
         let disturbance: Disturbance = Arc::new(move || others.maybe_disturb(&nature));
         let circles = faults.dies_at.is_none();
         let faults = Faults { dies_at: faults.dies_at.or(Some(CALLS_MAX)), ..faults };
-        let seed = self.nature.seed.wrapping_mul(1_000).wrapping_add(self.lives);
+        let seed = self.nature.seed.wrapping_mul(1_000).wrapping_add(number);
         let life = Arc::new(Life::new(faults, seed, disturbance));
         let (channel, asked) = driver::channel();
-        let stage = Arc::new(self.stage(&life, channel));
+        let mut chance = Chance::new(seed);
+        let ahead_ms = chance.below(self.nature.clocks_apart_ms + 1);
+        let clock = Arc::new(VirtualClock::new(self.began, ahead_ms, chance.next()));
+        let stage = Arc::new(self.stage(&life, clock, channel));
         let stopping = stage.stopping.clone();
         let stopper = async {
             match stop_after_ms {
@@ -523,7 +656,12 @@ impl World {
         notes.flat_map(|notes| notes.notes).collect()
     }
 
-    fn stage(&self, life: &Arc<Life>, channel: Arc<driver::Channel>) -> Stage {
+    fn stage(
+        &self,
+        life: &Arc<Life>,
+        clock: Arc<dyn Clock>,
+        channel: Arc<driver::Channel>,
+    ) -> Stage {
         let at = |bucket, prefix| Location::new(Some("https://simulated"), bucket, prefix);
         let transfer = Transfer {
             source: at("source", SOURCE_PREFIX),
@@ -543,7 +681,7 @@ impl World {
             ledger: Arc::new(FaultyLedger { inner: self.ledger.clone(), life: life.clone() }),
             queue: Arc::new(FaultyQueue { inner: self.queue.clone(), life: life.clone() }),
             completer: Arc::new(FaultyCompleter { inner: channel, life: life.clone() }),
-            clock: self.clock.clone(),
+            clock,
             progress: Arc::new(Progress::default()),
             stopping: Arc::new(AtomicBool::new(false)),
             denials: std::sync::atomic::AtomicU32::new(0),
@@ -647,7 +785,10 @@ impl World {
         if !open.iter().any(|(_, upload)| *upload == self.foreign_upload) {
             self.complain("somebody else's upload was aborted".to_owned());
         }
-        for (key, upload) in open.iter().filter(|(_, upload)| *upload != self.foreign_upload) {
+        let lost = self.others.state().lost_uploads.clone();
+        let is_ours =
+            |upload: &UploadId| *upload != self.foreign_upload && !lost.contains(&upload.0);
+        for (key, upload) in open.iter().filter(|(_, upload)| is_ours(upload)) {
             self.complain(format!("{key}: the upload {} is left open", upload.0));
         }
         for header in self.headers().await.into_iter().filter(|h| !h.status.is_terminal()) {

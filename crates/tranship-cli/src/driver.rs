@@ -350,6 +350,9 @@ async fn conclude(shared: &Shared, run: &Run) -> Result<Option<Run>, StageError>
                 return patiently(stage, || finder::abandon(stage, run.clone())).await.map(Some);
             }
             patiently(stage, || sweep::recover(stage, true)).await?;
+            // Whoever wrote a scan down may have died before its message was sent; and a scan at the
+            // end of a long chain of splits is left to us.
+            patiently(stage, || finder::resend_scans(stage, run.generation)).await?;
         }
     }
     Ok(None)

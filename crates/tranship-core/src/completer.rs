@@ -9,11 +9,11 @@ use crate::error::{Disposition, ErrorKind, StageError, StoreError};
 use crate::loss::Loss;
 use crate::object::{ETag, PartNumber};
 use crate::outcome::Outcome;
-use crate::protocol::{self, NotAdmitted, Verdict};
+use crate::protocol::{self, Lost, Next, NotAdmitted};
 use crate::rows::{self, Header, HeaderId, PartGroup, Status};
 use crate::settle::settle_header;
 use crate::stage::Stage;
-use crate::store::{Completion, Head, Part};
+use crate::store::{Completion, Part};
 use crate::worker::{back_off_ms, head_if_there, park, replan, source_is_gone};
 
 /// Rounds of "send, look, decide" of one attempt; what needs more comes back by the sweep.
@@ -59,15 +59,13 @@ fn attempts_max(stage: &Stage, error: &StageError) -> u32 {
 }
 
 /// Gives the lease back, so that the next attempt need not wait for it to lapse.
-async fn release(stage: &Stage, mut header: Header, error: &StageError) -> Result<(), StageError> {
+async fn release(stage: &Stage, header: Header, error: &StageError) -> Result<(), StageError> {
     let wait = match error.disposition() {
         // Whoever mends what stopped the transfer need not wait as well.
         Disposition::Halt => 0,
         _ => stage.spread(back_off_ms(header.attempt).min(BACK_OFF_MAX_MS)),
     };
-    header.lease_until = None;
-    header.due = Some(stage.clock.now().plus(wait));
-    header.revision += 1;
+    let header = protocol::released(header, stage.clock.now().plus(wait));
     // If it moved on meanwhile, somebody else takes care.
     let _moved_on = rows::store(&*stage.ledger, &header).await?;
     Ok(())
@@ -84,8 +82,7 @@ async fn run(stage: &Stage, mut header: Header) -> Ended {
         let step = match verdict {
             Step::Landed { clean } => landed(stage, &header, clean).await,
             Step::Rebase(condition) => {
-                header.condition = Some(condition);
-                header.revision += 1;
+                header = protocol::rebased(header, condition);
                 match rows::store(&*stage.ledger, &header).await {
                     Ok(true) => continue,
                     Ok(false) => return Ok(header),
@@ -161,30 +158,18 @@ async fn round(stage: &Stage, header: &Header) -> Result<Step, StageError> {
         }
         _ => true,
     };
-    // A clean answer that cannot be seen is no answer either: the same table decides.
-    let alive = lived && (sent.is_some() || there.is_none());
-    Ok(match protocol::reconcile(header, &stage.transfer_id, there.as_ref(), alive, over) {
-        Verdict::Landed => Step::Landed { clean: lived && sent.is_none() },
-        Verdict::Again => match sent {
-            Some(error) if error.kind == ErrorKind::InvalidPart => Step::Again(100),
-            Some(error) if error.kind == ErrorKind::Invalid => return Err(error.into()),
-            _ => Step::Again(500),
-        },
-        Verdict::Rebase(condition) => Step::Rebase(condition),
-        Verdict::Foreign => Step::Foreign,
-        Verdict::Lost if sent.is_none() && lived && is_plain_success(header, there.as_ref()) => {
-            Step::Landed { clean: true }
+    let answer = sent.as_ref().map(|error| error.kind);
+    let transfer = &stage.transfer_id;
+    Ok(match protocol::after_answer(header, transfer, answer, lived, there.as_ref(), over) {
+        Next::Landed { clean } => Step::Landed { clean },
+        Next::Rebase(condition) => Step::Rebase(condition),
+        Next::Again(ms) => Step::Again(ms),
+        Next::Foreign => Step::Foreign,
+        Next::Lost => Step::Replan("the multipart upload is gone".to_owned()),
+        Next::Refused => {
+            let refused = || StoreError::new(ErrorKind::Invalid, "CompleteMultipartUpload", "");
+            return Err(sent.unwrap_or_else(refused).into());
         }
-        Verdict::Lost => Step::Replan("the multipart upload is gone".to_owned()),
-    })
-}
-
-/// The store said 200, and what lies there has the planned size: without a token that is all the
-/// evidence there can be.
-fn is_plain_success(header: &Header, there: Option<&Head>) -> bool {
-    there.is_some_and(|head| {
-        crate::token::Token::read(&head.attributes.user).is_none()
-            && Some(head.identity.size) == header.layout.map(|layout| layout.size())
     })
 }
 
@@ -264,12 +249,7 @@ async fn landed(stage: &Stage, header: &Header, clean: bool) -> Result<(), Stage
         }
         return replan(stage, &moved).await;
     }
-    let mut uploads = header.old_uploads.clone();
-    if !clean {
-        // Landed by another way (a small copy of the same source, an answer that was lost): the
-        // upload may be there still.
-        uploads.extend(header.upload.clone());
-    }
+    let uploads = protocol::left_by(header, clean);
     crate::worker::abort_all(stage, &header.destination_key, &uploads).await?;
     remember(stage, header).await?;
     close(stage, header, Status::Done, Outcome::Copied).await
@@ -297,7 +277,7 @@ async fn finish(
     status: Status,
     outcome: Outcome,
 ) -> Result<(), StageError> {
-    let uploads: Vec<_> = header.upload.iter().chain(&header.old_uploads).cloned().collect();
+    let uploads = protocol::left_by(header, false);
     crate::worker::abort_all(stage, &header.destination_key, &uploads).await?;
     let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
     if there.is_some_and(|there| protocol::is_ours(header, &stage.transfer_id, &there)) {
@@ -307,7 +287,8 @@ async fn finish(
 }
 
 /// Settles and ends the header. Settled first: a crash in between is repeated, and settling twice
-/// counts once. A header that another run or attempt took over meanwhile is settled for that one.
+/// counts once. A header that another run or attempt took over meanwhile is settled for that one, if
+/// what ended it still says so.
 async fn close(
     stage: &Stage,
     header: &Header,
@@ -324,9 +305,14 @@ async fn close(
             }
         }
         let moved = rows::load::<Header>(&*stage.ledger, &header.id().row_key()).await?;
-        match moved.filter(|m| m.epoch == header.epoch && m.status == Status::Completing) {
-            Some(moved) => now = moved,
-            None => return Ok(()),
+        match protocol::after_losing(header, moved, status, stage.clock.now()) {
+            Lost::Over => return Ok(()),
+            Lost::Close(moved) => now = *moved,
+            Lost::LookAgain(released) => {
+                // If it moved on again, somebody else takes care.
+                let _moved_on = rows::store(&*stage.ledger, &*released).await?;
+                return Ok(());
+            }
         }
     }
 }

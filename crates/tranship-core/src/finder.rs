@@ -146,7 +146,7 @@ pub async fn pass_on(stage: &Stage, task: &ScanTask) -> Result<(), LedgerError> 
 }
 
 /// Sends the open scans again whose messages were lost, if the queue is empty.
-pub(crate) async fn resend_scans(stage: &Stage, generation: u64) -> Result<(), StageError> {
+pub async fn resend_scans(stage: &Stage, generation: u64) -> Result<(), StageError> {
     if stage.queue.depth(Queue::Scan).await? > 0 {
         return Ok(());
     }

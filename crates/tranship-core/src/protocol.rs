@@ -9,6 +9,13 @@ use crate::rows::{AccountRef, Header, PartGroup, Status};
 use crate::store::{Condition, Head, Part};
 use crate::token::Token;
 
+mod steps;
+pub use steps::{
+    Lost, Marked, Next, Resume, after_answer, after_losing, condition_of, has_landed_before,
+    is_current, left_by, mark_full, next_try, opened, orphans, parked, plan_over, rebased,
+    released, resume,
+};
+
 /// How long a completer may be silent before another takes its place.
 pub const COMPLETION_LEASE_MS: u64 = 5 * 60 * 1_000;
 /// How long an upload may stay as it is before the sweep looks at it.
@@ -123,7 +130,7 @@ pub fn reconcile(
     if !upload_lives {
         return Verdict::Lost;
     }
-    let now = there.map_or(Condition::Absent, |head| Condition::Is(head.identity.etag.clone()));
+    let now = condition_of(there);
     if header.condition.as_ref().is_none_or(|planned| *planned == now) {
         return Verdict::Again;
     }

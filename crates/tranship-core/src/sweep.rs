@@ -6,7 +6,7 @@
 use crate::completer;
 use crate::error::{Disposition, LedgerError, StageError};
 use crate::ports::Row;
-use crate::protocol::SWEEP_AFTER_MS;
+use crate::protocol::{self, Resume};
 use crate::rows::{self, Header, RowKey, Status};
 use crate::stage::Stage;
 use crate::worker::{abort_orphans, clear, replan, send_parts};
@@ -89,35 +89,19 @@ fn parse(key: &RowKey, row: &Row) -> Result<Header, LedgerError> {
     rows::parse(key, row)
 }
 
-async fn start_again(stage: &Stage, mut header: Header, resend: bool) -> Result<(), StageError> {
-    match header.status {
-        Status::Planning => {
-            // The task that planned comes again by itself; its intent is fenced by the epoch.
-            if resend {
-                replan(stage, &header).await?;
-            }
-        }
-        Status::Open if header.is_full() => {
+async fn start_again(stage: &Stage, header: Header, resend: bool) -> Result<(), StageError> {
+    match protocol::resume(&header, resend, stage.clock.now()) {
+        Resume::Nothing => {}
+        Resume::Replan => replan(stage, &header).await?,
+        Resume::Complete => {
             stage.completer.start(&header.id(), header.epoch, header.attempt + 1).await?;
         }
-        Status::Open if resend => {
-            // Ever less often: a deep queue is not to be filled with what it holds already.
-            let now = stage.clock.now();
-            let age_ms = now.0.saturating_sub(header.planned_at.0);
-            header.due = Some(now.plus(age_ms.max(SWEEP_AFTER_MS)));
-            header.revision += 1;
-            if rows::store(&*stage.ledger, &header).await? {
+        Resume::Resend(header) => {
+            if rows::store(&*stage.ledger, &*header).await? {
                 send_parts(stage, &header).await?;
             }
         }
-        Status::Completing => {
-            stage.completer.start(&header.id(), header.epoch, header.attempt + 1).await?;
-        }
-        // It ended, and somebody died before everything of it was gone.
-        Status::Done | Status::Conflict | Status::Gone | Status::Parked if header.due.is_some() => {
-            clear(stage, header).await?;
-        }
-        Status::Open | Status::Done | Status::Conflict | Status::Gone | Status::Parked => {}
+        Resume::Clear => clear(stage, header).await?,
     }
     Ok(())
 }

@@ -77,6 +77,15 @@ impl MemoryQueue {
         self
     }
 
+    /// Loses every message, those in flight too: what becomes of a run then is for tests to show.
+    pub fn wipe(&self) {
+        for line in [&self.scan, &self.transfer] {
+            let mut state = line.state();
+            state.messages.clear();
+            state.flights = Flights::default();
+        }
+    }
+
     fn line(&self, queue: Queue) -> &Line {
         match queue {
             Queue::Scan => &self.scan,

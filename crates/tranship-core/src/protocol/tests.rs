@@ -184,3 +184,30 @@ fn a_completion_is_claimed_once_per_lease() {
     assert!(claim(claimed.clone(), 2, Millis(1)).is_none(), "the lease holds");
     assert!(claim(claimed, 2, Millis(COMPLETION_LEASE_MS)).is_some(), "the lease lapsed");
 }
+
+#[test]
+fn a_header_that_moved_is_ended_only_for_what_is_still_true() {
+    let held = header(Status::Completing, 2);
+    let moved = |generation, epoch, status| {
+        let (revision, account) = (held.revision + 1, account(generation));
+        Some(Header { revision, account, ..header(status, epoch) })
+    };
+    let now = Millis(50);
+    // What landed has landed for the run that took over, too.
+    let theirs = moved(2, 2, Status::Completing);
+    let lost = after_losing(&held, theirs.clone(), Status::Done, now);
+    assert_eq!(lost, Lost::Close(Box::new(theirs.clone().unwrap())));
+    // That the source was gone was seen before that run listed it.
+    let Lost::LookAgain(released) = after_losing(&held, theirs, Status::Gone, now) else {
+        panic!("it must be looked at again");
+    };
+    assert_eq!((released.status, released.lease_until), (Status::Completing, None));
+    assert_eq!((released.due, released.revision), (Some(now), held.revision + 2));
+    // Another attempt of the same run: what ended it still says so.
+    let ours = moved(1, 2, Status::Completing);
+    let lost = after_losing(&held, ours.clone(), Status::Gone, now);
+    assert_eq!(lost, Lost::Close(Box::new(ours.unwrap())));
+    for moved in [None, moved(2, 3, Status::Completing), moved(1, 2, Status::Done)] {
+        assert_eq!(after_losing(&held, moved, Status::Done, now), Lost::Over);
+    }
+}

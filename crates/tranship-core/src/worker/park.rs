@@ -16,18 +16,8 @@ use crate::settle::settle_header;
 use crate::stage::Stage;
 
 /// Parks a header for its source's identity, unless it has moved on.
-pub(crate) async fn park(
-    stage: &Stage,
-    mut header: Header,
-    reason: String,
-) -> Result<(), StageError> {
-    header.orphans_since = header.may_have_orphans_since();
-    header.status = Status::Parked;
-    header.reason = Some(reason);
-    header.old_uploads.extend(header.upload.take());
-    header.lease_until = None;
-    header.due = Some(stage.clock.now());
-    header.revision += 1;
+pub(crate) async fn park(stage: &Stage, header: Header, reason: String) -> Result<(), StageError> {
+    let header = protocol::parked(header, reason, stage.clock.now());
     if rows::store(&*stage.ledger, &header).await? {
         stage.progress.parked();
         clear(stage, header).await?;

@@ -15,7 +15,8 @@ use crate::completer;
 use crate::error::{Disposition, ErrorKind, StageError, StoreError};
 use crate::message::PartsTask;
 use crate::object::{PartNumber, UploadId};
-use crate::rows::{self, Header, HeaderId, Status, group_of};
+use crate::protocol::{self, Marked};
+use crate::rows::{self, Header, HeaderId, group_of};
 use crate::stage::Stage;
 use crate::store::{CopySource, Part, Pin};
 
@@ -74,7 +75,7 @@ pub(super) async fn run_all(stage: &Stage, header: Header) -> Result<(), StageEr
 /// The header, if it is still the open one that the task was sent for.
 async fn current(stage: &Stage, id: &HeaderId, epoch: u64) -> Result<Option<Header>, StageError> {
     let header = rows::load::<Header>(&*stage.ledger, &id.row_key()).await?;
-    Ok(header.filter(|header| header.epoch == epoch && header.status == Status::Open))
+    Ok(header.filter(|header| protocol::is_current(header, epoch)))
 }
 
 enum Copied {
@@ -250,14 +251,15 @@ async fn set_full(
     group: u16,
 ) -> Result<Option<Header>, StageError> {
     loop {
-        let Some(mut now) = current(stage, id, epoch).await? else { return Ok(None) };
-        if !now.full_groups.insert(usize::from(group)) {
-            return Ok(Some(now));
-        }
-        now.due = Some(stage.clock.now().plus(crate::protocol::SWEEP_AFTER_MS));
-        now.revision += 1;
-        if rows::store(&*stage.ledger, &now).await? {
-            return Ok(Some(now));
+        let header = rows::load::<Header>(&*stage.ledger, &id.row_key()).await?;
+        match protocol::mark_full(header, epoch, group, stage.clock.now()) {
+            Marked::Late => return Ok(None),
+            Marked::Already(header) => return Ok(Some(*header)),
+            Marked::Now(header) => {
+                if rows::store(&*stage.ledger, &*header).await? {
+                    return Ok(Some(*header));
+                }
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::protocol::{self, Intent, SWEEP_AFTER_MS};
 use crate::rows::{self, AccountRef, Bits, Header, HeaderId, Note, PARTS_PER_GROUP, Status};
 use crate::settle::{Settlement, settle, settle_header};
 use crate::stage::Stage;
-use crate::store::{Condition, Head, Write, layout_of};
+use crate::store::{Head, Write, layout_of};
 use crate::token::Token;
 
 /// Plans that one delivery of a task begins while others plan the same key.
@@ -183,12 +183,12 @@ async fn begin(stage: &Stage, header: Header, tries: u32) -> Result<Planned, Sta
         header.destination_key.clone(),
         header.account.clone(),
     );
-    if tries >= protocol::TRIES_MAX {
-        let reason = header.reason.clone().unwrap_or_else(|| "its uploads kept failing".to_owned());
-        park(stage, header, reason).await?;
-        return Ok(Planned::Overtaken);
+    if let Some(next) = protocol::next_try(header.clone(), &fresh, tries) {
+        return open(stage, next).await;
     }
-    open(stage, protocol::next_epoch(header, &fresh, tries)).await
+    let reason = header.reason.clone().unwrap_or_else(|| "its uploads kept failing".to_owned());
+    park(stage, header, reason).await?;
+    Ok(Planned::Overtaken)
 }
 
 /// A plan that can never succeed: what the header holds now is parked, if it is still a plan.
@@ -244,29 +244,26 @@ async fn open(stage: &Stage, mut header: Header) -> Result<Planned, StageError> 
     if !rows::store(&*stage.ledger, &header).await? || !abort_orphans(stage, &header).await? {
         return Ok(Planned::Overtaken);
     }
-    let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
-    let source = head_if_there(stage, &*stage.source, &header.source_key).await;
-    let Some(source) = stage.judged(source)? else {
-        if source_is_gone(stage, &header.source_key).await? {
-            return end(stage, header, Status::Gone, Outcome::Vanished).await;
-        }
-        let context = format!("HeadObject {}", header.source_key);
-        let text = "a HEAD says that it is not there, the listing says that it is";
-        return Err(StoreError::new(ErrorKind::Lied, context, text).into());
+    let Some((mut there, mut source)) = look(stage, &header).await? else {
+        return end(stage, header, Status::Gone, Outcome::Vanished).await;
     };
-    if let Some(ended) = already_settled(stage, &header, &source, there.as_ref()).await? {
-        return Ok(ended);
+    let mut ended = already_settled(stage, &header, &source, there.as_ref());
+    if ended.is_some() && !header.old_uploads.is_empty() {
+        // An earlier epoch's completion may have landed after that look. Now none can any more.
+        abort_all(stage, &header.destination_key, &header.old_uploads).await?;
+        let Some(again) = look(stage, &header).await? else {
+            return end(stage, header, Status::Gone, Outcome::Vanished).await;
+        };
+        (there, source) = again;
+        ended = already_settled(stage, &header, &source, there.as_ref());
+    }
+    if let Some((status, outcome)) = ended {
+        return end(stage, header, status, outcome).await;
     }
     if source.identity.size == 0 {
         return Ok(Planned::Empty(Box::new(header)));
     }
-    let older = there.as_ref().and_then(|head| Token::read(&head.attributes.user));
-    let floor =
-        older.filter(|token| token.transfer == stage.transfer_id).map_or(0, |t| t.epoch + 1);
-    header.epoch = header.epoch.max(floor);
-    header.condition = stage.policy.fenced.then(|| {
-        there.as_ref().map_or(Condition::Absent, |head| Condition::Is(head.identity.etag.clone()))
-    });
+    protocol::plan_over(&mut header, &stage.transfer_id, there.as_ref(), stage.policy.fenced);
     header.layout = Some(layout(stage, &source, &header.source_key).await?);
     header.checksum = source.checksum;
     let token = Token {
@@ -281,46 +278,46 @@ async fn open(stage: &Stage, mut header: Header) -> Result<Planned, StageError> 
     create(stage, header, &carried.write).await
 }
 
-async fn create(stage: &Stage, mut header: Header, write: &Write) -> Result<Planned, StageError> {
+async fn create(stage: &Stage, header: Header, write: &Write) -> Result<Planned, StageError> {
     let key = header.destination_key.clone();
     let upload = stage.destination.create_upload(&key, write).await?;
-    let old = std::mem::take(&mut header.old_uploads);
-    header.upload = Some(upload.clone());
-    header.status = Status::Open;
-    header.due = Some(stage.clock.now().plus(SWEEP_AFTER_MS));
-    header.revision += 1;
-    header.old_uploads = old.clone();
+    let header = protocol::opened(header, upload.clone(), stage.clock.now());
     if !rows::store(&*stage.ledger, &header).await? {
         abort_all(stage, &key, &[upload]).await?;
         return Ok(Planned::Overtaken);
     }
-    if !old.is_empty() {
-        abort_all(stage, &key, &old).await?;
-    }
+    abort_all(stage, &key, &header.old_uploads).await?;
     Ok(Planned::Open(Box::new(header)))
 }
 
+/// What lies on both sides, the source's read last; `None`: the source is gone.
+async fn look(stage: &Stage, header: &Header) -> Result<Option<(Option<Head>, Head)>, StageError> {
+    let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
+    let source = head_if_there(stage, &*stage.source, &header.source_key).await;
+    if let Some(source) = stage.judged(source)? {
+        return Ok(Some((there, source)));
+    }
+    if source_is_gone(stage, &header.source_key).await? {
+        return Ok(None);
+    }
+    let context = format!("HeadObject {}", header.source_key);
+    let text = "a HEAD says that it is not there, the listing says that it is";
+    Err(StoreError::new(ErrorKind::Lied, context, text).into())
+}
+
 /// An object that is equal already (an earlier epoch landed), or is to be kept.
-async fn already_settled(
+fn already_settled(
     stage: &Stage,
     header: &Header,
     source: &Head,
     there: Option<&Head>,
-) -> Result<Option<Planned>, StageError> {
-    let Some(there) = there else { return Ok(None) };
-    let token = Token::read(&there.attributes.user);
-    let landed =
-        token.filter(|t| t.transfer == stage.transfer_id && t.epoch > 0).is_some_and(|t| {
-            t.source.is_same_as(&source.identity) && there.identity.size == source.identity.size
-        });
-    let retry = header.epoch > 1;
-    if landed && retry {
-        return end(stage, header.clone(), Status::Done, Outcome::Copied).await.map(Some);
+) -> Option<(Status, Outcome)> {
+    let there = there?;
+    if protocol::has_landed_before(header, &stage.transfer_id, &source.identity, there) {
+        return Some((Status::Done, Outcome::Copied));
     }
-    if !compare::may_overwrite(&stage.policy, &source.identity, &there.identity) {
-        return end(stage, header.clone(), Status::Conflict, Outcome::Kept).await.map(Some);
-    }
-    Ok(None)
+    let may = compare::may_overwrite(&stage.policy, &source.identity, &there.identity);
+    (!may).then_some((Status::Conflict, Outcome::Kept))
 }
 
 async fn end(
@@ -405,7 +402,9 @@ pub(crate) async fn abort_all(
 /// The header is read again after the listing. If it is still this one, every listed upload was
 /// created under an earlier intent, whose planner can no longer make the header name it.
 pub(crate) async fn abort_orphans(stage: &Stage, header: &Header) -> Result<bool, StageError> {
-    let Some(since) = header.orphans_since else { return Ok(true) };
+    if header.orphans_since.is_none() {
+        return Ok(true);
+    }
     let key = &header.destination_key;
     let listed = match stage.retried(|| stage.destination.list_uploads(key)).await {
         Ok(listed) => listed,
@@ -420,13 +419,7 @@ pub(crate) async fn abort_orphans(stage: &Stage, header: &Header) -> Result<bool
     if now.is_none_or(|now| now.revision != header.revision) {
         return Ok(false);
     }
-    let named: Vec<_> = header.upload.iter().chain(&header.old_uploads).collect();
-    let orphans = listed
-        .into_iter()
-        .filter(|open| open.initiated.plus(protocol::CLOCK_SKEW_MS) >= since)
-        .map(|open| open.upload)
-        .filter(|upload| !named.contains(&upload));
-    abort_all(stage, key, &orphans.collect::<Vec<_>>()).await?;
+    abort_all(stage, key, &protocol::orphans(header, listed)).await?;
     Ok(true)
 }
 
