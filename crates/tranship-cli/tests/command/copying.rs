@@ -220,7 +220,7 @@ async fn every_event_is_a_line_of_json_with_a_known_name() {
     };
     let wanted = "destination dry_run event ledger resumed source transfer";
     assert_eq!(names_of(&events[0]).join(" "), wanted);
-    let wanted = "balanced bytes_moved delete_manifest dry_run elapsed_ms ending event exit_code failures listed losses outcomes reason resume retries transfer";
+    let wanted = "balanced bytes_moved delete_manifest deletes_held dry_run elapsed_ms ending event exit_code failures listed losses outcomes reason resume retries transfer";
     assert_eq!(names_of(&done.last_event()).join(" "), wanted);
     let progress = events.iter().find(|it| it["event"] == "progress").unwrap();
     let wanted = "bytes_moved bytes_per_second done_bytes elapsed_ms eta_ms event failed listed listing_done outcomes retries";
