@@ -5,7 +5,7 @@ use tranship_tests::cloud::Cloud;
 use tranship_tests::cloud::elements;
 use tranship_tests::cloud::sides::Sides;
 use tranship_tests::cloud::stack::Stack;
-use tranship_tests::rig::noise;
+use tranship_tests::rig::{SOURCE, credentials, noise};
 
 use crate::look::{copied, writes};
 
@@ -17,6 +17,9 @@ async fn a_first_run_copies_and_the_next_one_finds_all_equal() {
     }
     sides.put("hostile/ +%2F é\u{1F980}", "a key that is hard to write");
     let stack = Stack::deploy("runs", sides, &[]).await;
+    let told = stack.ask("settings").await;
+    assert_eq!(told["options"]["source"], format!("s3://{SOURCE}/"), "{told}");
+    assert!(!told.to_string().contains(&credentials().1), "a secret is told");
     let report = stack.run().await;
     assert_eq!(report["state"], "complete", "{report}");
     assert_eq!(report["balanced"], true, "{report}");

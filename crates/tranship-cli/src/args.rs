@@ -14,7 +14,7 @@ pub use copy::{
     PaceArgs, SelectArgs, SourceArgs, StateArgs,
 };
 pub use doctor::{DOCTOR_HELP, DoctorArgs};
-pub use stack::{RunArgs, STACK_HELP, StackArgs, StatusArgs};
+pub use stack::{FromStackArgs, RunArgs, STACK_HELP, StackArgs, StatusArgs};
 pub use verify::{VERIFY_HELP, VerifyArgs};
 
 use clap::{Args, Parser, Subcommand};
@@ -55,7 +55,7 @@ pub enum Command {
     Copy(Box<CopyArgs>),
     /// Say what copy would do, and write nothing: as copy --dry-run, with the same options
     #[command(after_long_help = help_of_copy())]
-    Plan(Box<CopyArgs>),
+    Plan(Box<PlanArgs>),
     /// Compare both sides anew, without any ledger, and say how well their equality is known
     #[command(after_help = VERIFY_HELP)]
     Verify(Box<VerifyArgs>),
@@ -85,6 +85,15 @@ pub enum Command {
         /// The shell that will read it
         shell: Shell,
     },
+}
+
+/// Options of `plan`: those of `copy`, and where else they may come from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub from: FromStackArgs,
+    #[command(flatten)]
+    pub copy: CopyArgs,
 }
 
 /// Options of the demo.

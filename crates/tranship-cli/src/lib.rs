@@ -34,7 +34,9 @@ use std::path::Path;
 
 use clap::{CommandFactory, Parser};
 
-use crate::args::{Cli, Command, CopyArgs, DemoArgs, DoctorArgs, VerifyArgs};
+use crate::args::{
+    Cli, Command, CopyArgs, DemoArgs, DoctorArgs, FromStackArgs, PlanArgs, VerifyArgs,
+};
 use crate::display::{Display, Reporter};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Stop;
@@ -51,10 +53,7 @@ pub async fn run(args: Vec<OsString>, env: BTreeMap<String, String>) -> Exit {
     };
     match cli.command {
         Command::Copy(args) => Box::pin(copy(&args, &env, resume)).await,
-        Command::Plan(mut args) => {
-            args.state.dry_run = Some(true);
-            Box::pin(copy(&args, &env, resume)).await
-        }
+        Command::Plan(args) => Box::pin(plan(*args, &env, resume)).await,
         Command::Verify(args) => Box::pin(verify(&args, &env, resume)).await,
         Command::Doctor(args) => Box::pin(doctor(&args, &env, resume)).await,
         Command::Demo(args) => Box::pin(demo(args, resume)).await,
@@ -74,7 +73,22 @@ pub fn no_runtime(error: &io::Error) -> Exit {
 }
 
 async fn copy(args: &CopyArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
-    let settings = match read_settings(args, env) {
+    Box::pin(copy_with(read_settings(args, env), resume)).await
+}
+
+async fn plan(mut args: PlanArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
+    args.copy.state.dry_run = Some(true);
+    let of_stack = match of_stack_settings(&args.from).await {
+        Ok(of_stack) => of_stack,
+        Err(exit) => return exit,
+    };
+    let settings =
+        with_config(&args.copy, env, of_stack, |file| CopySettings::resolve(&args.copy, env, file));
+    Box::pin(copy_with(settings, resume)).await
+}
+
+async fn copy_with(settings: Result<CopySettings, UsageError>, resume: String) -> Exit {
+    let settings = match settings {
         Ok(settings) => settings,
         Err(error) => {
             complain(&error.to_string());
@@ -92,8 +106,13 @@ async fn copy(args: &CopyArgs, env: &BTreeMap<String, String>, resume: String) -
 }
 
 async fn verify(args: &VerifyArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
-    let as_copy = args.as_copy();
-    let settings = with_config(&as_copy, env, |file| VerifySettings::resolve(args, env, file));
+    let of_stack = match of_stack_settings(&args.from).await {
+        Ok(of_stack) => of_stack,
+        Err(exit) => return exit,
+    };
+    let settings = with_config(&args.as_copy(), env, of_stack, |file| {
+        VerifySettings::resolve(args, env, file)
+    });
     let settings = match settings {
         Ok(settings) => settings,
         Err(error) => {
@@ -114,8 +133,12 @@ async fn verify(args: &VerifyArgs, env: &BTreeMap<String, String>, resume: Strin
 }
 
 async fn doctor(args: &DoctorArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
+    let of_stack = match of_stack_settings(&args.from).await {
+        Ok(of_stack) => of_stack,
+        Err(exit) => return exit,
+    };
     let as_verify = args.as_verify();
-    let settings = with_config(&as_verify.as_copy(), env, |file| {
+    let settings = with_config(&as_verify.as_copy(), env, of_stack, |file| {
         VerifySettings::resolve(&as_verify, env, file)
     });
     let settings = match settings {
@@ -188,15 +211,37 @@ pub fn read_settings(
     args: &CopyArgs,
     env: &BTreeMap<String, String>,
 ) -> Result<CopySettings, UsageError> {
-    with_config(args, env, |file| CopySettings::resolve(args, env, file))
+    with_config(args, env, None, |file| CopySettings::resolve(args, env, file))
 }
 
-/// Resolves something with the configuration file that is named, or without one.
+/// The settings of a deployed stack, as the text of a configuration file; `None` if none is named.
+async fn of_stack_settings(from: &FromStackArgs) -> Result<Option<String>, Exit> {
+    let Some(asked) = from.asked() else { return Ok(None) };
+    let address = Address::of(&asked).map_err(|error| {
+        complain(&error.to_string());
+        Exit::Usage
+    })?;
+    let (text, left_out) = Box::pin(stack::settings(&address)).await.map_err(|failure| {
+        complain(&format!("{}\n  to do: {}", failure.what, failure.remedy));
+        failure.exit
+    })?;
+    for what in left_out {
+        writeln!(io::stderr().lock(), "not taken over from the stack: {what}").ok();
+    }
+    Ok(Some(text))
+}
+
+/// Resolves something with the settings of a stack, with the configuration file that is named, or
+/// without one.
 fn with_config<T>(
     args: &CopyArgs,
     env: &BTreeMap<String, String>,
+    of_stack: Option<String>,
     resolve: impl FnOnce(Option<(&Path, &str)>) -> Result<T, UsageError>,
 ) -> Result<T, UsageError> {
+    if let Some(text) = of_stack {
+        return resolve(Some((Path::new("the stack's settings"), &text)));
+    }
     let Some((path, place)) = settings::config_path(args, env) else { return resolve(None) };
     let text = read_config(&path).map_err(|what| {
         UsageError::new(

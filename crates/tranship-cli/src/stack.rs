@@ -19,7 +19,7 @@ use tranship_core::ports::Clock;
 use crate::args::{RunArgs, StackArgs, StatusArgs};
 use crate::display::Reporter;
 use crate::exit::{Exit, Failure};
-use answers::{BreakerAnswer, Redriven, RetryAnswer, RunAnswer, Status};
+use answers::{BreakerAnswer, Redriven, RetryAnswer, RunAnswer, SettingsAnswer, Status};
 use client::{Client, Question};
 
 /// Rounds of `retry` that put nothing back before it gives up.
@@ -60,6 +60,17 @@ pub async fn obey(order: Order, address: Address, reporter: &Reporter) -> Result
         Order::Pause(_) => stack.set(Question::Pause).await,
         Order::Resume(_) => stack.set(Question::Resume).await,
     }
+}
+
+/// What a stack is set to, as a configuration file has it, and what of it no option says.
+pub async fn settings(address: &Address) -> Result<(String, Vec<String>), Failure> {
+    let client = Box::pin(Client::connect(address)).await?;
+    let answer: SettingsAnswer = client.ask(Question::Settings).await?.read()?;
+    let text = toml::to_string(&answer.options).map_err(|error| {
+        let what = format!("the settings of the stack {} cannot be used: {error}", address.stack());
+        Failure::new(Exit::Other, what, "use the command of the stack's version")
+    })?;
+    Ok((text, answer.left_out))
 }
 
 struct Stack<'a> {

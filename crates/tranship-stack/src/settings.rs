@@ -3,6 +3,7 @@
 //! Every setting has one name here and in the template; a test compares them. All mistakes are
 //! found at once, and each names its setting. An empty value is none.
 
+mod options;
 mod read;
 #[cfg(test)]
 mod tests;

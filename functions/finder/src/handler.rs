@@ -19,6 +19,7 @@ enum Asked {
     Retry,
     Pause,
     Resume,
+    Settings,
 }
 
 pub(crate) async fn handle(
@@ -50,6 +51,7 @@ async fn run(surroundings: &Surroundings, asked: Asked) -> Result<Value, Failure
         Asked::Retry => answer(&command::retry(surroundings).await?),
         Asked::Pause => answer(&command::pause(surroundings).await?),
         Asked::Resume => answer(&command::resume(surroundings).await?),
+        Asked::Settings => answer(&surroundings.settings.options()),
     }
 }
 

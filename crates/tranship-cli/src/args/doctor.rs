@@ -4,7 +4,7 @@
 
 use clap::{Args, ValueHint};
 
-use super::{DestinationArgs, SourceArgs, VerifyArgs};
+use super::{DestinationArgs, FromStackArgs, SourceArgs, VerifyArgs};
 
 /// Options of `doctor`.
 #[derive(Debug, Clone, Default, Args)]
@@ -13,6 +13,8 @@ pub struct DoctorArgs {
     pub source: Option<String>,
     /// Where they are to go: s3://bucket/prefix
     pub destination: Option<String>,
+    #[command(flatten)]
+    pub from: FromStackArgs,
     #[command(flatten)]
     pub source_options: SourceArgs,
     #[command(flatten)]

@@ -19,6 +19,28 @@ pub struct StackArgs {
     pub json: bool,
 }
 
+/// The settings of a deployed stack, in place of a configuration file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct FromStackArgs {
+    /// Take places and options from this deployed stack, in place of a configuration file
+    #[arg(long, value_name = "NAME", conflicts_with = "config", value_hint = ValueHint::Other, help_heading = "A deployed stack")]
+    pub stack: Option<String>,
+    /// The region that it was deployed to [default: the AWS configuration's]
+    #[arg(long, value_name = "REGION", requires = "stack", help_heading = "A deployed stack")]
+    pub region: Option<String>,
+    /// The profile that the stack is asked with; the sides have profiles of their own
+    #[arg(long, value_name = "NAME", requires = "stack", help_heading = "A deployed stack")]
+    pub profile: Option<String>,
+}
+
+impl FromStackArgs {
+    /// The stack that is to be asked, if one is.
+    pub(crate) fn asked(&self) -> Option<StackArgs> {
+        let Self { stack, region, profile } = self.clone();
+        Some(StackArgs { stack: stack?, region, profile, json: false })
+    }
+}
+
 /// Options of `status`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct StatusArgs {

@@ -4,7 +4,9 @@
 
 use clap::{Args, ValueHint};
 
-use super::{CopyArgs, DestinationArgs, PaceArgs, SelectArgs, SourceArgs, StateArgs};
+use super::{
+    CopyArgs, DestinationArgs, FromStackArgs, PaceArgs, SelectArgs, SourceArgs, StateArgs,
+};
 
 /// Options of `verify`. Those that it shares with `copy` can stand in the same file and the same
 /// environment.
@@ -14,6 +16,8 @@ pub struct VerifyArgs {
     pub source: Option<String>,
     /// Where they should be: s3://bucket/prefix, followed by what the source prefix leaves of the key
     pub destination: Option<String>,
+    #[command(flatten)]
+    pub from: FromStackArgs,
     #[command(flatten)]
     pub source_options: SourceArgs,
     #[command(flatten)]

@@ -167,6 +167,15 @@ impl Redriven {
     }
 }
 
+/// The answer to the question for its settings.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SettingsAnswer {
+    /// In the words of this command.
+    pub options: BTreeMap<String, serde_json::Value>,
+    /// What no option says, each for a person.
+    pub left_out: Vec<String>,
+}
+
 /// The answer to `pause` and `resume`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct BreakerAnswer {

@@ -28,6 +28,7 @@ pub(super) enum Question {
     Retry,
     Pause,
     Resume,
+    Settings,
 }
 
 impl Question {
@@ -38,6 +39,7 @@ impl Question {
             Self::Retry => "retry",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::Settings => "settings",
         }
     }
 

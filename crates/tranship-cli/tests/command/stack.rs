@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::lambda::{Lambda, Reply};
-use crate::support::{Done, World, end, run, send, until};
+use crate::support::{DESTINATION, Done, SOURCE, World, end, outcomes, run, send, until};
 
 const PATH: &str = "/2015-03-31/functions/photos-finder/invocations";
 const STATUS: &str = r#"{"tranship":"status"}"#;
@@ -280,4 +280,51 @@ async fn region_and_profile_are_those_that_are_named() {
     command.env("AWS_CONFIG_FILE", world.path("config")).env("AWS_REGION", "us-east-1");
     run(command).expect(0, &["the stack goes on"]);
     assert_eq!(lambda.signers(), ["AKIDMINE"]);
+}
+
+/// What the stack is set to stands in for a configuration file; the command line goes before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn plan_verify_and_doctor_take_places_and_options_from_a_stack() {
+    let world = World::new().await;
+    for n in 0..3 {
+        world.put(&format!("in/{n}"), "bytes");
+        world.there().put(DESTINATION, &format!("out/{n}"), "other");
+    }
+    let settings = json!({
+        "options": {
+            "source": format!("s3://{SOURCE}/in/"), "source-region": "us-east-1",
+            "source-endpoint": world.source.endpoint(), "source-path-style": true,
+            "destination": format!("s3://{DESTINATION}/out/"), "destination-region": "us-east-1",
+            "destination-endpoint": world.destination.endpoint(),
+            "overwrite": "never", "delete": true, "delete-max": 5, "delete-unversioned": true,
+        },
+        "left_out": ["the credentials of the source"],
+    });
+    let lambda = Lambda::start([Reply::of(&settings)]).await;
+    let ask = |args: &[&str]| {
+        let mut all = args.to_vec();
+        all.extend(["--stack", "photos"]);
+        run(lambda.command(&world, &all))
+    };
+    let planned = ask(&["plan", "--json"]);
+    planned.expect(0, &["not taken over from the stack: the credentials of the source"]);
+    assert_eq!(outcomes(&planned.last_event()), [("kept".to_owned(), 3)]);
+    let planned = ask(&["plan", "--json", "--overwrite", "always"]);
+    assert_eq!(outcomes(&planned.last_event()), [("copied".to_owned(), 3)]);
+    ask(&["verify"]).expect(6, &["3 objects"]);
+    ask(&["doctor"]).expect(0, &["in/"]);
+    assert!(lambda.questions().iter().all(|body| body == r#"{"tranship":"settings"}"#));
+    world.expect_only_read();
+
+    world.refuses(
+        lambda.command(&world, &["plan", "--stack", "photos", "--config", "c.toml"]),
+        2,
+        &["--stack", "cannot be used with"],
+    );
+    let newer = json!({ "options": { "flavour": "sweet" }, "left_out": [] });
+    let lambda = Lambda::start([Reply::of(&newer)]).await;
+    let asked = lambda.command(&world, &["verify", "--stack", "photos"]);
+    world.refuses(asked, 2, &["unknown key \"flavour\"", "the stack's settings"]);
+    let lambda = Lambda::start([Reply::failed("Tranship.BadInput", "unknown variant")]).await;
+    run(lambda.command(&world, &["plan", "--stack", "photos"])).expect(1, &["unknown variant"]);
 }

@@ -112,3 +112,42 @@ fn other_settings_are_another_run() {
         assert_ne!(plain, fingerprint(&[other]), "{other:?}");
     }
 }
+
+#[test]
+fn settings_are_told_in_the_words_of_the_command() {
+    let settings = read(&[
+        ("TRANSHIP_SOURCE_KIND", "s3-compatible"),
+        ("TRANSHIP_SOURCE_ENDPOINT", "https://minio.example.org:9000"),
+        ("TRANSHIP_SOURCE_PREFIX", "2024/ä b"),
+        ("TRANSHIP_SOURCE_PATH_STYLE", "true"),
+        ("TRANSHIP_SOURCE_IN_CURRENT_ACCOUNT", "false"),
+        ("TRANSHIP_SOURCE_CREDENTIALS", "tranship/source"),
+        ("TRANSHIP_DESTINATION_REGION", "eu-central-1"),
+        ("TRANSHIP_DESTINATION_SSE", "aws:kms"),
+        ("TRANSHIP_COMPARE", "size+time"),
+        ("TRANSHIP_DELETE", "true"),
+        ("TRANSHIP_TAGS", "false"),
+        ("TRANSHIP_PART_SIZE_MIB", "16"),
+        ("TRANSHIP_INCLUDE_METADATA", "false"),
+    ]);
+    let told = settings.unwrap().options();
+    let wanted = serde_json::json!({
+        "source": "s3://photos/2024/ä b",
+        "source-endpoint": "https://minio.example.org:9000",
+        "source-path-style": true,
+        "destination": "s3://archive/",
+        "destination-region": "eu-central-1",
+        "sse": "aws:kms",
+        "compare": "size+time",
+        "overwrite": "always",
+        "delete": true,
+        "delete-max": 1_000,
+        "delete-max-ratio": 10,
+        "no-tags": true,
+        "multipart-threshold": "64MiB",
+        "part-size": "16MiB",
+    });
+    assert_eq!(serde_json::to_value(&told.options).unwrap(), wanted);
+    assert_eq!(told.left_out.len(), 2, "{told:?}");
+    assert!(told.left_out[0].contains("tranship/source"), "{told:?}");
+}
