@@ -28,8 +28,13 @@ rect.b{fill:#3367b1}path.l{fill:none;stroke:#3367b1;stroke-width:1.5}line.a{stro
 /// Text of anybody's making, as HTML may hold it: no character of it is taken for markup, hides
 /// itself or turns the direction of writing.
 pub(crate) fn escape(text: &str) -> String {
+    markup(&object::escape(text))
+}
+
+/// Text without hidden characters, as HTML may hold it.
+pub(crate) fn markup(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in object::escape(text).chars() {
+    for c in text.chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),

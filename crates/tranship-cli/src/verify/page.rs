@@ -15,6 +15,7 @@ use tranship_core::verify::{Grade, Kind};
 use super::moment;
 use super::summary::Summary;
 use crate::display::{count_text, duration_text, size_text};
+use crate::page::markup;
 
 /// Prefixes that have a bar of their own.
 const PREFIXES_SHOWN: usize = 25;
@@ -49,7 +50,7 @@ pub(super) fn page(summary: &Summary<'_>, differences: &[Value]) -> String {
 }
 
 fn write(out: &mut String, summary: &Summary<'_>, differences: &[Value]) -> std::fmt::Result {
-    let (from, to) = (text(&summary.source), text(&summary.destination));
+    let (from, to) = (markup(&summary.source), markup(&summary.destination));
     let tally = summary.tally;
     // The policy keeps the browser from fetching anything, whatever a key may look like.
     write!(
@@ -65,7 +66,7 @@ fn write(out: &mut String, summary: &Summary<'_>, differences: &[Value]) -> std:
         Conclusion::Different => "different",
         Conclusion::NotProvable => "not-provable",
     };
-    writeln!(out, "<p class=\"verdict {class}\">{}</p>", text(&summary.verdict()))?;
+    writeln!(out, "<p class=\"verdict {class}\">{}</p>", markup(&summary.verdict()))?;
     let how = if summary.deep { "all bytes read again" } else { "by listings and headers" };
     let balance = if tally.is_balanced() {
         "Every listed object is accounted for."
@@ -75,7 +76,7 @@ fn write(out: &mut String, summary: &Summary<'_>, differences: &[Value]) -> std:
     writeln!(
         out,
         "<p>Begun {}, {how}, {} in {}, {} retries. {balance}</p>",
-        text(&moment(summary.taken_at)),
+        markup(&moment(summary.taken_at)),
         size_text(summary.bytes_read),
         duration_text(summary.elapsed_ms),
         count_text(summary.retries),
@@ -155,7 +156,7 @@ fn grades(out: &mut String, total: &Sums) -> std::fmt::Result {
         .collect();
     out.push_str("<h2>Grade of the evidence</h2>\n<table>\n");
     for grade in Grade::ALL {
-        writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", grade.name(), text(grade.meaning()))?;
+        writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", grade.name(), markup(grade.meaning()))?;
     }
     out.push_str("</table>\n");
     both_plots(out, &bars)
@@ -193,7 +194,7 @@ fn plot(
     classes: impl Iterator<Item = (String, Sums)>,
 ) -> std::fmt::Result {
     let bars: Vec<_> = classes.map(|(name, sums)| (name, Shares::from(&sums))).collect();
-    writeln!(out, "<h2>{}</h2>", text(title))?;
+    writeln!(out, "<h2>{}</h2>", markup(title))?;
     both_plots(out, &bars)
 }
 
@@ -229,10 +230,10 @@ fn drawing(
         write!(
             out,
             "\n<g><title>{}: {all}</title><text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}{cut}</text>",
-            text(name),
+            markup(name),
             LABELS - 8,
             y + BAR_HEIGHT - 2,
-            text(&short),
+            markup(&short),
         )?;
         let mut x = LABELS;
         for (class, count) in
@@ -277,7 +278,7 @@ fn table(out: &mut String, summary: &Summary<'_>, differences: &[Value]) -> std:
     for difference in differences {
         let field = |name: &str| {
             let field = difference.get(name).and_then(Value::as_str).unwrap_or_default();
-            text(&escape(field))
+            markup(&escape(field))
         };
         writeln!(
             out,
@@ -292,30 +293,9 @@ fn table(out: &mut String, summary: &Summary<'_>, differences: &[Value]) -> std:
     Ok(())
 }
 
-/// Text that a browser shows as it is.
-fn text(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn markup_is_shown_and_not_obeyed() {
-        assert_eq!(text("<a href='x'>&\"é"), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;é");
-    }
 
     #[test]
     fn a_bar_is_as_long_as_its_share_and_never_invisible() {
