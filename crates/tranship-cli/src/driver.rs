@@ -279,7 +279,8 @@ async fn task(shared: &Shared) -> Option<String> {
     let received = receive(shared, Queue::Transfer).await?;
     match Box::pin(worker::run(stage, &received)).await {
         Done::Settled | Done::Unreadable(_) => return Some(received.receipt),
-        Done::Again { after_ms, .. } => {
+        Done::Again { after_ms, why } => {
+            stage.progress.troubled(why);
             let receipt = &received.receipt;
             let delay =
                 || async { Ok(stage.queue.delay(Queue::Transfer, receipt, after_ms).await?) };
@@ -304,11 +305,11 @@ async fn completion_loop(shared: Arc<Shared>, asked: Arc<Mutex<mpsc::Receiver<As
         shared.completing.fetch_add(1, Ordering::Relaxed);
         let completed = Box::pin(completer::complete(stage, &header, epoch)).await;
         shared.completing.fetch_sub(1, Ordering::Relaxed);
-        // Whatever else failed is due at once, and the sweep starts it again.
-        if let Err(error) = completed
-            && error.disposition() == Disposition::Halt
-        {
-            shared.halt(error);
+        match completed {
+            Ok(()) => {}
+            Err(error) if error.disposition() == Disposition::Halt => shared.halt(error),
+            // It is due again, and the sweep starts it.
+            Err(error) => stage.progress.troubled(error.to_string()),
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::settings::{
     BASE_MEMORY_BYTES, CopySettings, STREAM_MEMORY_BYTES, SelectSettings, ServerSideCopy,
     SideSettings, Sse, patterns,
 };
+use crate::standstill;
 use crate::timeline::Timeline;
 
 const CA_BUNDLE_REMEDY: &str = "name a readable PEM file of certificates with --ca-bundle";
@@ -264,7 +265,8 @@ async fn watched<T>(
     progress: Arc<Progress>,
     listing_done: Arc<AtomicBool>,
 ) -> T {
-    let watching = reporter.watch(progress, listing_done);
+    let looking_on = standstill::watch(&progress, reporter);
+    let watching = reporter.watch(progress.clone(), listing_done);
     let stop_asked = async {
         stop.requested().await;
         stopping.store(true, Ordering::Relaxed);
@@ -273,6 +275,7 @@ async fn watched<T>(
     tokio::select! {
         ended = running => ended,
         () = watching => unreachable_watch().await,
+        () = looking_on => unreachable_watch().await,
         () = stop_asked => unreachable_watch().await,
     }
 }

@@ -23,6 +23,7 @@ mod report;
 pub mod resume;
 pub mod settings;
 pub mod stack;
+mod standstill;
 mod timeline;
 pub mod usage;
 pub mod verify;

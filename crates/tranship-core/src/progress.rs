@@ -4,6 +4,7 @@
 //! twice when a part is copied again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::outcome::Outcome;
 use crate::survey::{Findings, Survey};
@@ -18,6 +19,8 @@ pub struct Progress {
     settled_bytes: [AtomicU64; Outcome::ALL.len()],
     retries: AtomicU64,
     parked: AtomicU64,
+    /// Why something is tried again, last.
+    trouble: Mutex<Option<String>>,
     /// Of a dry run that is asked what a copy would be.
     survey: Option<Survey>,
 }
@@ -97,6 +100,16 @@ impl Progress {
 
     pub fn retried(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Something did not work, and comes again.
+    pub fn troubled(&self, why: String) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    /// Why something was tried again, last.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn parked(&self) {
