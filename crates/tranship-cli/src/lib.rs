@@ -74,28 +74,22 @@ pub fn no_runtime(error: &io::Error) -> Exit {
 }
 
 async fn copy(args: &CopyArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
-    Box::pin(copy_with(read_settings(args, env), resume)).await
+    match read_settings(args, env) {
+        Ok(settings) => Box::pin(copy_with(settings, resume)).await,
+        Err(error) => misused(&error),
+    }
 }
 
 async fn plan(mut args: PlanArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
     args.copy.state.dry_run = Some(true);
-    let of_stack = match of_stack_settings(&args.from).await {
-        Ok(of_stack) => of_stack,
-        Err(exit) => return exit,
-    };
-    let settings =
-        with_config(&args.copy, env, of_stack, |file| CopySettings::resolve(&args.copy, env, file));
-    Box::pin(copy_with(settings, resume)).await
+    let resolve = |file: Option<(&Path, &str)>| CopySettings::resolve(&args.copy, env, file);
+    match settings_from(&args.from, &args.copy, env, resolve).await {
+        Ok(settings) => Box::pin(copy_with(settings, resume)).await,
+        Err(exit) => exit,
+    }
 }
 
-async fn copy_with(settings: Result<CopySettings, UsageError>, resume: String) -> Exit {
-    let settings = match settings {
-        Ok(settings) => settings,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::Usage;
-        }
-    };
+async fn copy_with(settings: CopySettings, resume: String) -> Exit {
     let reporter =
         Reporter::new(Display::choose(settings.verbosity, io::stderr().is_terminal()), resume);
     let (stop, switch) = Stop::with_switch();
@@ -107,19 +101,10 @@ async fn copy_with(settings: Result<CopySettings, UsageError>, resume: String) -
 }
 
 async fn verify(args: &VerifyArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
-    let of_stack = match of_stack_settings(&args.from).await {
-        Ok(of_stack) => of_stack,
-        Err(exit) => return exit,
-    };
-    let settings = with_config(&args.as_copy(), env, of_stack, |file| {
-        VerifySettings::resolve(args, env, file)
-    });
-    let settings = match settings {
+    let resolve = |file: Option<(&Path, &str)>| VerifySettings::resolve(args, env, file);
+    let settings = match settings_from(&args.from, &args.as_copy(), env, resolve).await {
         Ok(settings) => settings,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::Usage;
-        }
+        Err(exit) => return exit,
     };
     let display = Display::choose(settings.verbosity, io::stderr().is_terminal());
     let reporter = Reporter::new(display, resume);
@@ -134,20 +119,11 @@ async fn verify(args: &VerifyArgs, env: &BTreeMap<String, String>, resume: Strin
 }
 
 async fn doctor(args: &DoctorArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
-    let of_stack = match of_stack_settings(&args.from).await {
-        Ok(of_stack) => of_stack,
-        Err(exit) => return exit,
-    };
     let as_verify = args.as_verify();
-    let settings = with_config(&as_verify.as_copy(), env, of_stack, |file| {
-        VerifySettings::resolve(&as_verify, env, file)
-    });
-    let settings = match settings {
+    let resolve = |file: Option<(&Path, &str)>| VerifySettings::resolve(&as_verify, env, file);
+    let settings = match settings_from(&args.from, &as_verify.as_copy(), env, resolve).await {
         Ok(settings) => settings,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::Usage;
-        }
+        Err(exit) => return exit,
     };
     let display = Display::choose(settings.verbosity, io::stderr().is_terminal());
     let reporter = Reporter::new(display, resume);
@@ -177,10 +153,7 @@ async fn demo(args: DemoArgs, resume: String) -> Exit {
 async fn of_stack(order: Order) -> Exit {
     let address = match Address::of(order.args()) {
         Ok(address) => address,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::Usage;
-        }
+        Err(error) => return misused(&error),
     };
     let verbosity = if order.args().json { Verbosity::Json } else { Verbosity::Normal };
     let display = Display::choose(verbosity, io::stderr().is_terminal());
@@ -215,13 +188,27 @@ pub fn read_settings(
     with_config(args, env, None, |file| CopySettings::resolve(args, env, file))
 }
 
+/// Resolves something with the settings of the stack that is named, or as a copy does. What is wrong was
+/// said when it fails.
+async fn settings_from<T>(
+    from: &FromStackArgs,
+    args: &CopyArgs,
+    env: &BTreeMap<String, String>,
+    resolve: impl FnOnce(Option<(&Path, &str)>) -> Result<T, UsageError>,
+) -> Result<T, Exit> {
+    let of_stack = of_stack_settings(from).await?;
+    with_config(args, env, of_stack, resolve).map_err(|error| misused(&error))
+}
+
+fn misused(error: &UsageError) -> Exit {
+    complain(&error.to_string());
+    Exit::Usage
+}
+
 /// The settings of a deployed stack, as the text of a configuration file; `None` if none is named.
 async fn of_stack_settings(from: &FromStackArgs) -> Result<Option<String>, Exit> {
     let Some(asked) = from.asked() else { return Ok(None) };
-    let address = Address::of(&asked).map_err(|error| {
-        complain(&error.to_string());
-        Exit::Usage
-    })?;
+    let address = Address::of(&asked).map_err(|error| misused(&error))?;
     let (text, left_out) = Box::pin(stack::settings(&address)).await.map_err(|failure| {
         complain(&format!("{}\n  to do: {}", failure.what, failure.remedy));
         failure.exit
