@@ -361,7 +361,7 @@ async fn conclude(shared: &Shared, run: &Run) -> Result<Option<Run>, StageError>
 
 /// What has moved so far. To try again moves nothing.
 fn moved(stage: &Stage) -> ProgressReading {
-    ProgressReading { retries: 0, ..stage.progress.read() }
+    stage.progress.read().movement()
 }
 
 /// What a look at the run shows.

@@ -32,8 +32,7 @@ impl Standstill {
         reading: ProgressReading,
         trouble: Option<String>,
     ) -> Option<String> {
-        // An attempt is no movement.
-        let reading = ProgressReading { retries: 0, ..reading };
+        let reading = reading.movement();
         if reading != self.last {
             *self = Self { last: reading, ..Self::new(now) };
         }

@@ -46,6 +46,12 @@ impl ProgressReading {
         of.map_or((0, 0), |(_, objects, bytes)| (*objects, *bytes))
     }
 
+    /// What moved: an attempt by itself is no movement.
+    #[must_use]
+    pub fn movement(self) -> Self {
+        Self { retries: 0, ..self }
+    }
+
     /// What was added since an earlier reading of the same counters.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {

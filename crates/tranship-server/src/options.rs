@@ -62,8 +62,6 @@ pub struct ServerOptions {
     pub conditional_writes: bool,
     /// The least size of all parts but the last; Amazon S3's is 5 MiB.
     pub minimum_part: u64,
-    /// The port to listen on at 127.0.0.1; 0 takes a free one.
-    pub port: u16,
 }
 
 impl Default for ServerOptions {
@@ -80,7 +78,6 @@ impl Default for ServerOptions {
             default_checksum: true,
             conditional_writes: true,
             minimum_part: 5 << 20,
-            port: 0,
         }
     }
 }

@@ -43,9 +43,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on 127.0.0.1 and serves until dropped.
+    /// Listens on a free port of 127.0.0.1 and serves until dropped.
     pub async fn start(options: ServerOptions) -> Result<Self, ServerError> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (acceptor, ca_pem) = if options.tls {
             let (acceptor, pem) = tls::make()?;

@@ -125,11 +125,6 @@ impl Proxy {
         state.calls.iter().filter(of_stack).cloned().collect()
     }
 
-    /// All calls of all functions.
-    pub fn all_calls(&self) -> Vec<Call> {
-        self.state().calls.clone()
-    }
-
     /// Forgets what the functions of a stack asked for.
     pub fn forget(&self, stack: &str) {
         let of_stack = |call: &Call| {

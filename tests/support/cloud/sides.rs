@@ -84,7 +84,7 @@ pub fn secret_text(keys: &(String, String)) -> String {
 }
 
 /// A server that outlives the test's own runtime, as the functions that ask it do.
-pub async fn serve(options: ServerOptions) -> Server {
+async fn serve(options: ServerOptions) -> Server {
     let options =
         ServerOptions { credentials: options.credentials.or(Some(credentials())), ..options };
     RUNTIME.spawn(Server::start(options)).await.unwrap().unwrap()
