@@ -220,6 +220,32 @@ fn a_run_without_faults_reads_every_byte_once() {
     }
 }
 
+/// Worlds in which nobody else writes and nothing is lost: only duplicates, deaths and, in half of
+/// them, failing calls make a key be read again.
+async fn read_by_deliveries(seed: u64) -> Vec<String> {
+    let mut chance = Chance::new(seed);
+    // Of a destination whose ETags say nothing the first objects tell: those are written twice.
+    let (foreign, opaque, wiped) = (false, false, None);
+    let undisturbed = Nature { disturbances: 0, foreign, opaque, wiped, ..Nature::drawn(seed) };
+    let mut world = World::new(undisturbed).await;
+    let fails_one_in = pick(&[0, 15], seed);
+    let mut lives = Vec::new();
+    for _ in 0..1 + chance.below(3) {
+        let faults = Faults { fails_one_in, ..drawn_faults(&mut chance) };
+        lives.push(world.live(faults, None).await.0);
+    }
+    close(&mut world, &mut lives).await;
+    let failed = lives.iter().flat_map(|life| life.trace()).filter(|call| call.contains(" (fails"));
+    let failed = u64::try_from(failed.count()).unwrap();
+    world.expect_frugal(&lives, failed).await;
+    world.witness.complaints()
+}
+
+#[test]
+fn a_part_is_read_once_for_each_delivery() {
+    simulate_all(0..500, |seed| in_virtual_time(read_by_deliveries(seed)));
+}
+
 #[test]
 fn a_seed_repeats_itself() {
     for seed in [3, 14, 15] {

@@ -98,6 +98,7 @@ pub struct Life {
     death: Notify,
     fetched: Mutex<Vec<Fetched>>,
     sent: Mutex<Vec<String>>,
+    received: Mutex<Vec<String>>,
     /// The ledger's index as it was seen last.
     index: Mutex<Vec<(RowKey, Row)>>,
     /// The calls in order, for whoever wants to know what led to a failure.
@@ -127,6 +128,7 @@ impl Life {
             death: Notify::new(),
             fetched: Mutex::default(),
             sent: Mutex::default(),
+            received: Mutex::default(),
             index: Mutex::default(),
             trace: Mutex::default(),
         }
@@ -144,6 +146,11 @@ impl Life {
     /// The messages that it sent, or tried to.
     pub fn sent(&self) -> Vec<String> {
         lock(&self.sent).clone()
+    }
+
+    /// The messages that it was given, each as often as it came.
+    pub fn received(&self) -> Vec<String> {
+        lock(&self.received).clone()
     }
 
     pub fn trace(&self) -> Vec<String> {
@@ -488,7 +495,10 @@ impl<Q: TaskQueue> TaskQueue for FaultyQueue<Q> {
     }
 
     async fn receive(&self, queue: Queue, limit: usize) -> Result<Vec<Received>, LedgerError> {
-        self.life.call(&format!("queue receive {queue:?}"), self.inner.receive(queue, limit)).await
+        let name = format!("queue receive {queue:?}");
+        let received = self.life.call(&name, self.inner.receive(queue, limit)).await?;
+        lock(&self.life.received).extend(received.iter().map(|message| message.body.clone()));
+        Ok(received)
     }
 
     async fn delay(&self, queue: Queue, receipt: &str, delay_ms: u64) -> Result<(), LedgerError> {

@@ -21,7 +21,7 @@ use tranship_core::location::{Location, Transfer};
 use tranship_core::message::{Message, Work};
 use tranship_core::object::{ByteRange, ETag, ObjectKey, PartNumber, UploadId};
 use tranship_core::outcome::Outcome;
-use tranship_core::policy::{DeleteGuard, Overwrite, Policy, ServerSide};
+use tranship_core::policy::{Compare, DeleteGuard, Overwrite, Policy, ServerSide};
 use tranship_core::ports::{Clock, Ledger as _};
 use tranship_core::progress::Progress;
 use tranship_core::rows::{self, Header, List, Note, Run, Scan, ScanRange, Status, Task};
@@ -40,6 +40,8 @@ const DESTINATION_PREFIX: &str = "out/";
 const MIB: usize = 1 << 20;
 /// From here on objects are copied in parts.
 const LARGE_BYTES: usize = 1_000;
+/// The largest part that any object here has.
+const PART_BYTES_MAX: u64 = (5 << 20) + 5;
 /// How long a message stays hidden that a process took and died with.
 const VISIBILITY_MS: u64 = 20_000;
 /// A process that makes more calls than this goes round in circles.
@@ -63,6 +65,7 @@ pub struct Nature {
     pub opaque: bool,
     pub server_side: bool,
     pub token: bool,
+    pub compare: Compare,
     pub overwrite: Overwrite,
     pub deletes: bool,
     pub scans_max: usize,
@@ -102,6 +105,7 @@ impl Nature {
             opaque: false,
             server_side: false,
             token: true,
+            compare: Compare::ETag,
             overwrite: Overwrite::Always,
             deletes: false,
             scans_max: 1,
@@ -124,6 +128,9 @@ impl Nature {
         let opaque = one_in(6);
         let token = opaque || !one_in(8);
         let overwrite = if one_in(4) { Overwrite::Never } else { Overwrite::Always };
+        let overwrite = if one_in(6) { Overwrite::Newer } else { overwrite };
+        let weaker = [Compare::Size, Compare::SizeAndTime, Compare::Metadata, Compare::Always];
+        let compare = if one_in(3) { pick(&weaker, seed / 3) } else { Compare::ETag };
         let (deletes, foreign, server_side) = (one_in(4), one_in(3), one_in(8));
         let wipe = pick(&[Wipe::Ledger, Wipe::Queues, Wipe::Both], chance.next());
         let wiped = (chance.below(4) == 0).then(|| (1 + chance.below(2), wipe));
@@ -138,6 +145,7 @@ impl Nature {
             opaque,
             server_side,
             token,
+            compare,
             overwrite,
             deletes,
             scans_max,
@@ -159,6 +167,7 @@ impl Nature {
         let mut policy = Policy {
             multipart_threshold_bytes: u64::try_from(LARGE_BYTES).unwrap(),
             part_size_bytes: Some(5 << 20),
+            compare: self.compare,
             overwrite: self.overwrite,
             delete: self.deletes.then_some(guard),
             token: self.token,
@@ -244,8 +253,13 @@ impl Witness {
         let lay = seen.lying.insert(rest.to_owned(), written);
         let before = change.before?;
         if is_foreign(before) {
-            let never = self.nature.overwrite == Overwrite::Never;
-            return never.then(|| "we clobbered a foreign object".to_owned());
+            let source = generations.get(written)?;
+            let clobbered = match self.nature.overwrite {
+                Overwrite::Always => false,
+                Overwrite::Never => true,
+                Overwrite::Newer => before.modified >= source.modified,
+            };
+            return clobbered.then(|| "we clobbered a foreign object".to_owned());
         }
         let lay = lay?;
         (lay > written).then(|| format!("went back from generation {lay} to {written}"))
@@ -744,6 +758,47 @@ impl World {
         }
     }
 
+    /// Complains if a key was read more often than tasks that name it were delivered. `spared`: so many
+    /// calls failed, each of which may cost one read more.
+    pub async fn expect_frugal(&self, lives: &[Arc<Life>], spared: u64) {
+        let headers: BTreeMap<_, _> =
+            self.headers().await.into_iter().map(|header| (header.id(), header)).collect();
+        // How often each key may be read as a whole, and how many parts of it by themselves.
+        let mut whole: BTreeMap<ObjectKey, u64> = BTreeMap::new();
+        let mut parts: BTreeMap<ObjectKey, u64> = BTreeMap::new();
+        for body in lives.iter().flat_map(|life| life.received()) {
+            match Message::decode(&body).map(|message| message.work) {
+                Ok(Work::Objects(task)) => {
+                    for entry in task.objects {
+                        *whole.entry(entry.key).or_default() += 1;
+                    }
+                }
+                Ok(Work::Parts(task)) => {
+                    if let Some(header) = headers.get(&task.header) {
+                        let key = header.source_key.clone();
+                        *parts.entry(key).or_default() += u64::from(task.count);
+                    }
+                }
+                Ok(Work::Scan(_)) | Err(_) => {}
+            }
+        }
+        let mut read: BTreeMap<ObjectKey, u64> = BTreeMap::new();
+        for fetched in lives.iter().flat_map(|life| life.fetched()) {
+            *read.entry(fetched.key).or_default() += fetched.bytes;
+        }
+        for (key, bytes) in read {
+            let size = self.source.object(&key).map_or(0, |object| object.size());
+            let (whole, parts) = (whole.get(&key).unwrap_or(&0), parts.get(&key).unwrap_or(&0));
+            let is_large = size >= u64::try_from(LARGE_BYTES).unwrap();
+            let deliveries = if is_large { parts } else { whole };
+            if bytes > (deliveries + spared) * size.min(PART_BYTES_MAX) {
+                let of =
+                    format!("{whole} whole, {parts} parts, {spared} failed calls, {size} bytes");
+                self.complain(format!("{key}: {bytes} bytes were read: {of}"));
+            }
+        }
+    }
+
     /// Complains unless the run is complete and every listed key is in exactly one outcome.
     pub fn expect_complete(&self, run: &Run, notes: &[Note]) {
         let totals = run.totals.clone().unwrap_or_default();
@@ -778,6 +833,23 @@ impl World {
         }
     }
 
+    /// Whether the settings say that what lies there may stay, although it differs.
+    fn may_differ(&self, ours: &Object, copy: &Object) -> bool {
+        let same_size = copy.size() == ours.size();
+        let is_late = copy.modified >= ours.modified;
+        let is_held_equal = match self.nature.compare {
+            Compare::Size => same_size,
+            Compare::SizeAndTime => same_size && is_late,
+            Compare::ETag | Compare::Metadata | Compare::Always => false,
+        };
+        is_held_equal
+            || match self.nature.overwrite {
+                Overwrite::Always => false,
+                Overwrite::Never => true,
+                Overwrite::Newer => is_late,
+            }
+    }
+
     /// Complains unless the destination is what it should be once nobody writes any more, and no
     /// upload is left open.
     pub async fn expect_settled(&self) {
@@ -807,7 +879,7 @@ impl World {
             let at = |prefix: &str| ObjectKey::new(format!("{prefix}{name}"));
             let ours = self.source.object(&at(SOURCE_PREFIX)).unwrap();
             let copy = self.destination.object(&at(DESTINATION_PREFIX));
-            let may_differ = self.nature.overwrite == Overwrite::Never && copy.is_some();
+            let may_differ = copy.as_ref().is_some_and(|copy| self.may_differ(&ours, copy));
             let equal = copy.as_ref().is_some_and(|copy| {
                 let mut attributes = copy.attributes.clone();
                 token::strip(&mut attributes.user);
