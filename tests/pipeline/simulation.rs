@@ -230,7 +230,7 @@ async fn read_by_deliveries(seed: u64) -> Vec<String> {
     let mut world = World::new(undisturbed).await;
     let fails_one_in = pick(&[0, 15], seed);
     let mut lives = Vec::new();
-    for _ in 0..1 + chance.below(3) {
+    for _ in 0..=chance.below(3) {
         let faults = Faults { fails_one_in, ..drawn_faults(&mut chance) };
         lives.push(world.live(faults, None).await.0);
     }

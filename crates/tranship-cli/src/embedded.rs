@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tranship_adapters::stores::s3::vendors::ETags;
 use tranship_adapters::stores::s3::{S3Settings, Sse as StoreSse, check_ca_bundle};
 use tranship_core::error::{Disposition, ErrorKind, StoreError};
 use tranship_core::finder::KeyLines;
@@ -379,11 +380,15 @@ fn parts(settings: &CopySettings) -> Result<Parts, Failure> {
     };
     Ok(Parts {
         transfer: settings.transfer.clone(),
-        source: side(&settings.source, pem.as_deref()),
+        source: S3Settings {
+            classes: settings.class_map.clone(),
+            ..side(&settings.source, pem.as_deref())
+        },
         destination,
         policy: policy(settings)?,
         delete_unversioned: settings.delete.as_ref().is_some_and(|delete| delete.unversioned),
-        server_side_if_possible: settings.server_side == ServerSideCopy::Auto,
+        server_side_if_possible: settings.server_side == ServerSideCopy::Auto
+            && settings.destination.vendor.quirks.part_copy,
         ledger: Some(settings.ledger.clone()),
         fingerprint: fingerprint(settings, keys.as_ref().map(KeysFile::checksum)),
         lines: keys.map(|keys| -> Arc<dyn KeyLines> { Arc::new(keys) }),
@@ -406,10 +411,13 @@ pub(crate) fn side(side: &SideSettings, pem: Option<&[u8]>) -> S3Settings {
     let Location { endpoint, bucket, .. } = &side.location;
     S3Settings {
         bucket: bucket.clone(),
+        bucket_endpoint: side.bucket_endpoint,
         region: side.region.clone(),
         endpoint: endpoint.clone(),
-        // Stores behind an endpoint of their own rarely have a name for each bucket.
-        path_style: side.path_style.unwrap_or(endpoint.is_some()),
+        vendor: Some(side.vendor),
+        path_style: side.path_style.unwrap_or(side.vendor.quirks.path_style),
+        list_version: side.list_version,
+        list_encoding: side.list_encoding,
         anonymous: side.anonymous,
         requester_pays: side.requester_pays,
         profile: side.profile.clone(),
@@ -422,10 +430,11 @@ pub(crate) fn side(side: &SideSettings, pem: Option<&[u8]>) -> S3Settings {
 /// A file of keys counts by what is in it, since a run goes on at a line of it.
 fn fingerprint(settings: &CopySettings, keys: Option<u64>) -> String {
     let CopySettings { select, compare, overwrite, trust_size_and_time, delete, .. } = settings;
-    let CopySettings { storage_class, acl, sse, tags, token, part_size_bytes, .. } = settings;
+    let CopySettings { storage_class, class_map, acl, sse, tags, token, part_size_bytes, .. } =
+        settings;
     let threshold = settings.multipart_threshold_bytes;
     let what = (select, compare, overwrite, trust_size_and_time, delete.is_some());
-    let how = (storage_class, acl, sse, tags, token, part_size_bytes, threshold);
+    let how = (storage_class, class_map, acl, sse, tags, token, part_size_bytes, threshold);
     format!("{what:?} {how:?} {keys:?}")
 }
 
@@ -448,7 +457,7 @@ fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
         }),
         storage_class: settings.storage_class.clone(),
         metadata: true,
-        tags: settings.tags,
+        tags: settings.tags && settings.destination.vendor.quirks.tags,
         token: settings.token,
         server_side: match settings.server_side {
             ServerSideCopy::Always => ServerSide::Always,
@@ -456,7 +465,9 @@ fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
         },
         multipart_threshold_bytes: settings.multipart_threshold_bytes,
         part_size_bytes: settings.part_size_bytes,
-        fenced: true,
+        fenced: settings.conditions,
+        composites_follow: settings.source.vendor.quirks.etags == ETags::Md5,
+        source_lists_late: settings.source.vendor.quirks.lists_late,
         // The first attempt is no retry.
         failures_max: settings.retries + 1,
         // Whoever runs the command again wants it tried again.

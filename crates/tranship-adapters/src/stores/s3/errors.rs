@@ -54,6 +54,7 @@ const BY_CODE: &[(ErrorKind, &[&str])] = &[
             "ThrottlingException",
             "RequestThrottled",
             "RequestLimitExceeded",
+            "TooManyRequest",
             "BandwidthLimitExceeded",
             "QpsLimitExceeded",
             "DownloadTrafficRateLimitExceeded",
@@ -83,7 +84,14 @@ const BY_CODE: &[(ErrorKind, &[&str])] = &[
     (ErrorKind::InvalidPart, &["InvalidPart", "InvalidPartOrder"]),
     (
         ErrorKind::Denied,
-        &["AccessDenied", "AccessDeniedException", "AllAccessDisabled", "Unauthorized"],
+        &[
+            "AccessDenied",
+            "AccessDeniedException",
+            "AllAccessDisabled",
+            "Unauthorized",
+            "InDebt",
+            "InDebtOverdue",
+        ],
     ),
     (
         ErrorKind::Unauthenticated,
@@ -111,6 +119,10 @@ const BY_CODE: &[(ErrorKind, &[&str])] = &[
             "AuthorizationHeaderMalformed",
             "IllegalLocationConstraintException",
             "IncorrectEndpoint",
+            "IncorrectRegion",
+            "SecondLevelDomainForbidden",
+            "PathStyleDomainForbidden",
+            "VirtualHostDomainRequired",
         ],
     ),
     (ErrorKind::Unsupported, &["NotImplemented", "MethodNotAllowed"]),
@@ -227,6 +239,14 @@ where
         }
         (None, _) => format!("HTTP {status}"),
     };
+    if let Some(hint) = hint(code, error.message()) {
+        message.push_str("; ");
+        message.push_str(hint);
+    }
+    if let Some(endpoint) = between(body, "<Endpoint>", "</Endpoint>") {
+        message.push_str("; the bucket's endpoint is ");
+        message.push_str(&escape(endpoint));
+    }
     if kind == ErrorKind::WrongRegion
         && let Some(region) = region
     {
@@ -238,8 +258,32 @@ where
 
 /// `AuthorizationHeaderMalformed` names the right region in its body alone.
 fn region_in(body: &[u8]) -> Option<&str> {
-    let (_, rest) = std::str::from_utf8(body).ok()?.split_once("<Region>")?;
-    Some(rest.split_once("</Region>")?.0)
+    between(body, "<Region>", "</Region>")
+}
+
+fn between<'a>(body: &'a [u8], opening: &str, closing: &str) -> Option<&'a str> {
+    let (_, rest) = std::str::from_utf8(body).ok()?.split_once(opening)?;
+    Some(rest.split_once(closing)?.0)
+}
+
+/// What to do about an answer that says it in the vendor's own words, or not at all.
+fn hint(code: Option<&str>, text: Option<&str>) -> Option<&'static str> {
+    const BUCKET_IN_HOST: &str = "the store wants the bucket in the host's name: leave path style off \
+        (--source-path-style=false, --destination-path-style=false)";
+    match code? {
+        "SecondLevelDomainForbidden" | "PathStyleDomainForbidden" | "VirtualHostDomainRequired" => {
+            Some(BUCKET_IN_HOST)
+        }
+        "IncorrectRegion" => Some("name the bucket's region: the endpoint follows from it"),
+        "DownloadForbidden" => {
+            Some("give the store's objects a domain of their own, and name it as the endpoint")
+        }
+        "InDebt" | "InDebtOverdue" | "UserDisable" => Some("the vendor has closed the account"),
+        _ if text.is_some_and(|text| text.contains("Unsupported Authorization Type")) => Some(
+            "the store knows only signatures older than version 4, and tranship signs with that",
+        ),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
