@@ -13,7 +13,7 @@ use tranship_core::store::{Attributes, Head, Pin};
 
 use super::metadata::decoded;
 use super::settings::S3Settings;
-use super::translate::Translation;
+use super::translate::{Said, Translation};
 
 /// The parts of an answer that GET and HEAD share.
 #[derive(Debug, Clone, Default)]
@@ -189,11 +189,12 @@ impl Answer {
         Ok(ETag::new(etag))
     }
 
-    fn losses(&self) -> Losses {
+    fn losses(&self, said: &Said, class_is_lost: bool) -> Losses {
         let missing = self.missing_metadata.is_some_and(|count| count > 0);
-        [(self.locked, Loss::Lock), (missing, Loss::Metadata)]
+        [(self.locked, Loss::Lock), (missing, Loss::Metadata), (class_is_lost, Loss::Class)]
             .into_iter()
             .filter_map(|(lost, loss)| lost.then_some(loss))
+            .chain(said.losses.iter().copied())
             .collect()
     }
 
@@ -201,6 +202,7 @@ impl Answer {
         let said = Translation::said(settings.vendor(), &mut self.attributes.user);
         let class = self.attributes.storage_class.take();
         self.attributes.storage_class = settings.class_of(class.as_deref());
+        let class_is_lost = class.is_some_and(|class| settings.has_no_equal(&class));
         // Amazon says `aws:kms`, others KMS.
         let is_managed = |sse: &str| sse.eq_ignore_ascii_case("AES256");
         let is_kms = self.encryption.as_deref().is_some_and(|sse| !is_managed(sse));
@@ -221,7 +223,7 @@ impl Answer {
                 .as_deref()
                 .is_some_and(|r| r.contains("ongoing-request=\"false\"")),
             part_count: self.part_count.and_then(|count| u32::try_from(count).ok()),
-            losses: self.losses(),
+            losses: self.losses(&said, class_is_lost),
             attributes: self.attributes,
         })
     }

@@ -58,7 +58,16 @@ impl S3Settings {
         let theirs = theirs.filter(|class| !class.is_empty())?;
         let given = self.classes.iter().find(|(name, _)| name.eq_ignore_ascii_case(theirs));
         let class = given.map_or_else(|| self.vendor().class_of(theirs), |(_, class)| class);
-        (class != "STANDARD").then(|| class.to_owned())
+        (class != "STANDARD" && !self.has_no_equal(theirs)).then(|| class.to_owned())
+    }
+
+    /// Whether a class of the store's own has no name that another store would know.
+    pub(super) fn has_no_equal(&self, theirs: &str) -> bool {
+        let classes = self.vendor().quirks.classes;
+        let is = |name: &str| name.eq_ignore_ascii_case(theirs);
+        let is_known = classes.iter().any(|(name, _)| is(name))
+            || self.classes.iter().any(|(name, _)| is(name));
+        !(theirs.is_empty() || classes.is_empty() || is_known || is("STANDARD"))
     }
 }
 
@@ -106,11 +115,13 @@ mod tests {
             (Some("REGIONAL"), None),
             (Some("NEARLINE"), Some("GLACIER_IR")),
             (Some("coldline"), Some("GLACIER_IR")),
-            (Some("NEW_CLASS"), Some("NEW_CLASS")),
+            (Some("NEW_CLASS"), None),
         ] {
             assert_eq!(settings.class_of(theirs).as_deref(), amazons, "{theirs:?}");
         }
+        assert!(settings.has_no_equal("NEW_CLASS") && !settings.has_no_equal("coldline"));
         let amazon = S3Settings::default();
+        assert_eq!(amazon.class_of(Some("NEW_CLASS")).as_deref(), Some("NEW_CLASS"));
         assert_eq!(amazon.class_of(Some("STANDARD_IA")).as_deref(), Some("STANDARD_IA"));
     }
 

@@ -13,6 +13,7 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_smithy_runtime_api::http::Headers;
 use tranship_core::checksum::Checksum;
+use tranship_core::loss::{Loss, Losses};
 
 use super::vendors::{ETags, Vendor};
 
@@ -22,7 +23,9 @@ const META_PREFIX: &str = "x-amz-meta-";
 /// taken away first.
 const CHECKSUM: &str = "tranship-answer-checksum";
 const OPAQUE: &str = "tranship-answer-opaque";
-const OURS: [&str; 2] = [CHECKSUM, OPAQUE];
+const KIND: &str = "tranship-answer-kind";
+const HIDDEN: &str = "tranship-answer-hidden";
+const OURS: [&str; 4] = [CHECKSUM, OPAQUE, KIND, HIDDEN];
 
 /// Headers of a vendor that say the same as one of Amazon's, whatever stands behind the prefix.
 const REPEATED: [&str; 8] = [
@@ -48,6 +51,8 @@ pub(super) struct Said {
     pub checksum: Option<Checksum>,
     /// The `ETag` is not the MD5 of the bytes, whatever its form.
     pub is_opaque: bool,
+    /// What of the object no other store could be given.
+    pub losses: Losses,
 }
 
 impl Translation {
@@ -75,11 +80,13 @@ impl Translation {
                     added.push((name, value.to_owned()));
                 }
             }
-            let kind = headers.get(format!("{prefix}object-type"));
-            if quirks.etags == ETags::Own || kind.is_some_and(is_made_up) {
-                added.push((format!("{META_PREFIX}{OPAQUE}"), "true".to_owned()));
+            if let Some(kind) = headers.get(format!("{prefix}object-type"))
+                && is_made_up(kind)
+            {
+                added.push((format!("{META_PREFIX}{KIND}"), kind.to_ascii_lowercase()));
             }
-        } else if quirks.etags == ETags::Own {
+        }
+        if quirks.etags == ETags::Own {
             added.push((format!("{META_PREFIX}{OPAQUE}"), "true".to_owned()));
         }
         if let Some(header) = quirks.checksum {
@@ -107,9 +114,17 @@ impl Translation {
         }
         let checksum = user.remove(CHECKSUM);
         let header = vendor.quirks.checksum;
+        let kind = user.remove(KIND);
+        let of_kind = match kind.as_deref() {
+            Some("appendable") => Some(Loss::Appendable),
+            Some("symlink") => Some(Loss::Link),
+            Some(_) | None => None,
+        };
+        let hidden = user.remove(HIDDEN).map(|_| Loss::Disposition);
         Said {
             checksum: header.zip(checksum).and_then(|(header, value)| header.read(&value)),
-            is_opaque: user.remove(OPAQUE).is_some(),
+            is_opaque: user.remove(OPAQUE).is_some() || kind.is_some(),
+            losses: of_kind.into_iter().chain(hidden).collect(),
         }
     }
 }
@@ -149,8 +164,8 @@ impl Intercept for Translation {
         for ours in OURS {
             headers.remove(format!("{META_PREFIX}{ours}"));
         }
-        if self.is_forced_download(headers) {
-            headers.remove("content-disposition");
+        if self.is_forced_download(headers) && headers.remove("content-disposition").is_some() {
+            headers.insert(format!("{META_PREFIX}{HIDDEN}"), "true");
         }
         for (name, value) in self.added(headers) {
             headers.try_append(name, value)?;
@@ -188,7 +203,10 @@ mod tests {
             (&[("x-oss-storage-class", "IA")], &["x-amz-storage-class: IA"]),
             (&[("x-oss-request-id", "5")], &[]),
             (&[("x-oss-object-type", "Normal")], &[]),
-            (&[("x-oss-object-type", "Appendable")], &["x-amz-meta-tranship-answer-opaque: true"]),
+            (
+                &[("x-oss-object-type", "Appendable")],
+                &["x-amz-meta-tranship-answer-kind: appendable"],
+            ),
             (&[("x-oss-hash-crc64ecma", "17")], &["x-amz-meta-tranship-answer-checksum: 17"]),
             (&[("x-oss-hash-crc64ecma", "no number")], &[]),
             (&[("x-cos-meta-a", "1")], &[]),
@@ -208,7 +226,17 @@ mod tests {
         let value = 11_051_210_869_376_104_954;
         let checksum = Some(Checksum { algorithm: Algorithm::Crc64Xz, value });
         let said = Translation::said(vendor("oss"), &mut user);
-        assert_eq!((said, user.len()), (Said { checksum, is_opaque: false }, 1));
+        assert_eq!((said, user.len()), (Said { checksum, ..Said::default() }, 1));
+        let kind = |kind: &str| {
+            let mut user = [(KIND.to_owned(), kind.to_owned())].into();
+            Translation::said(vendor("oss"), &mut user)
+        };
+        let lost = |kind_of: &str| kind(kind_of).losses.into_iter().next();
+        assert_eq!(
+            (lost("appendable"), lost("symlink")),
+            (Some(Loss::Appendable), Some(Loss::Link))
+        );
+        assert!(kind("symlink").is_opaque);
         let gcs = vendor("gs").quirks.checksum.unwrap();
         let crc = Checksum { algorithm: Algorithm::Crc32C, value: 0xe306_9283 };
         for (value, checksum) in [

@@ -89,7 +89,8 @@ const COS: Vendor = Vendor {
     hosts: &[".myqcloud.com", ".tencentcos.cn"],
     endpoints: Some(Endpoints {
         public: "https://cos.{region}.myqcloud.com",
-        internal: None,
+        // Within the vendor's network the same name leads to a private address.
+        internal: Some("https://cos.{region}.myqcloud.com"),
         example: "ap-guangzhou",
     }),
     quirks: Quirks {
