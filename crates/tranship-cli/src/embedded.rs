@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tranship_adapters::stores::s3::vendors::ETags;
 use tranship_adapters::stores::s3::{S3Settings, Sse as StoreSse, check_ca_bundle};
-use tranship_core::error::{Disposition, ErrorKind, StoreError};
+use tranship_core::error::{Disposition, ErrorKind, LedgerError, StoreError};
 use tranship_core::finder::KeyLines;
 use tranship_core::location::Location;
 use tranship_core::outcome::Outcome;
@@ -90,13 +90,15 @@ pub(crate) async fn run(
         () = stop.requested() => return Err(interrupted_before()),
     };
     let mut gathered = Gathered::begin(files)?;
+    let ledger = engine.ledger_name();
+    let with_ledger = |error| failure_at(error, &ledger);
     reporter.run_started(&RunStart {
         transfer_id: names.transfer_id.clone(),
         source: names.source.clone(),
         destination: names.destination.clone(),
         ledger: engine.ledger_name(),
         dry_run: names.dry_run,
-        resumed: engine.resumes().await.map_err(failure)?,
+        resumed: engine.resumes().await.map_err(with_ledger)?,
     });
     for text in engine.advice() {
         reporter.warning(text);
@@ -117,7 +119,7 @@ pub(crate) async fn run(
         }
     }));
     let watched = watched(running, reporter, stop, &stopping, progress.clone(), listing_done);
-    let finished = timed(watched, timeline, &progress, begin).await.map_err(failure)?;
+    let finished = timed(watched, timeline, &progress, begin).await.map_err(with_ledger)?;
     let elapsed_ms = elapsed_ms(begin);
     let failures = list_of(gathered.list.take(), &finished.ended, files)?;
     let summary = Summary {
@@ -289,7 +291,9 @@ async fn unreachable_watch<T>() -> T {
 fn ending(ended: &Ended) -> Ending {
     match ended {
         Ended::Interrupted(_) => Ending::Interrupted,
-        Ended::Halted(_, error) => Ending::Halted { reason: error.to_string() },
+        Ended::Halted(_, error) => {
+            Ending::Halted { reason: format!("{error}{}", mend(error.kind)) }
+        }
         Ended::Closed(run) if run.state == RunState::Complete => Ending::Complete,
         Ended::Closed(run) => {
             let unsettled = run.totals.as_ref().map_or(0, |totals| totals.unsettled.objects);
@@ -301,6 +305,27 @@ fn ending(ended: &Ended) -> Ending {
             Ending::Incomplete { reason }
         }
     }
+}
+
+/// What to do about an error that halted a run, in whose midst either side may be meant.
+fn mend(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Unauthenticated => "; give credentials that are good now",
+        ErrorKind::Denied => "; give credentials that are allowed to do this",
+        ErrorKind::Encryption => "; give credentials that may use the encryption key",
+        // The message itself says it.
+        _ => "",
+    }
+}
+
+/// What stopped the whole command while it used this ledger.
+fn failure_at(error: EngineError, ledger: &str) -> Failure {
+    let EngineError::Rows(LedgerError::Unavailable(why)) = error else { return failure(error) };
+    Failure::new(
+        Exit::Ledger,
+        format!("the ledger {ledger} cannot be used now: {why}"),
+        "check the free space and the permissions of its folder, and run the same command again; it goes on where it stopped",
+    )
 }
 
 /// What stopped the whole command, with its exit code and advice.
@@ -347,8 +372,11 @@ pub(crate) fn advice(side: Side, error: &StoreError) -> String {
                 "give credentials that are allowed s3:ListBucket, s3:GetObject{writes} there: in the environment, as --{side}-profile, or none at all for a public bucket with --{side}-anonymous"
             )
         }
+        ErrorKind::ClockSkewed => {
+            "set this machine's clock, best by a time service such as NTP".to_owned()
+        }
         ErrorKind::Unauthenticated => format!(
-            "give credentials that are good now, in the environment or as --{side}-profile, or none at all for a public bucket with --{side}-anonymous; signatures also need the right time of this machine's clock"
+            "give credentials that are good now, in the environment or as --{side}-profile, or none at all for a public bucket with --{side}-anonymous"
         ),
         ErrorKind::Throttled | ErrorKind::Unavailable => format!(
             "check --{side}-endpoint and the network; a certificate authority of your own needs --ca-bundle"

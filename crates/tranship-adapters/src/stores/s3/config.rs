@@ -11,6 +11,8 @@ use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -20,6 +22,7 @@ use aws_sdk_s3::config::{
     RuntimeComponents, SharedHttpClient, StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::error::BoxError;
+use aws_types::os_shim_internal::Env;
 use aws_types::service_config::ServiceConfigKey;
 use tranship_core::error::{ErrorKind, StoreError};
 use tranship_core::object::escape;
@@ -28,6 +31,7 @@ use super::errors::NO_REGION;
 use super::settings::S3Settings;
 use super::translate::Translation;
 use super::vendors::AMAZON;
+use crate::aws::causes;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
 /// Signatures name a region even where the store has none.
@@ -108,9 +112,53 @@ fn credentials_of(
     profile: &str,
     region: Option<&Region>,
     http_client: SharedHttpClient,
-) -> ProfileFileCredentialsProvider {
+) -> OfProfile {
     let how = ProviderConfig::default().with_region(region.cloned()).with_http_client(http_client);
-    ProfileFileCredentialsProvider::builder().configure(&how).profile_name(profile).build()
+    let provider =
+        ProfileFileCredentialsProvider::builder().configure(&how).profile_name(profile).build();
+    OfProfile { profile: profile.to_owned(), provider }
+}
+
+/// The credentials of a profile; where it gives none, the error says which files were read.
+#[derive(Debug)]
+struct OfProfile {
+    profile: String,
+    provider: ProfileFileCredentialsProvider,
+}
+
+impl OfProfile {
+    async fn credentials(&self) -> Result<Credentials, CredentialsError> {
+        self.provider.provide_credentials().await.map_err(|error| match error {
+            CredentialsError::CredentialsNotLoaded(_)
+            | CredentialsError::InvalidConfiguration(_) => {
+                CredentialsError::invalid_configuration(format!(
+                    "the profile {} gives none: {}; {} and {} were read",
+                    escape(&self.profile),
+                    causes(&error),
+                    escape(&place_of("AWS_CONFIG_FILE", "config")),
+                    escape(&place_of("AWS_SHARED_CREDENTIALS_FILE", "credentials")),
+                ))
+            }
+            error => error,
+        })
+    }
+}
+
+impl ProvideCredentials for OfProfile {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.credentials())
+    }
+}
+
+/// Where the SDK looks for one of the two files.
+fn place_of(variable: &str, name: &str) -> String {
+    let environment = Env::real();
+    let home = environment.get("HOME").or_else(|_| environment.get("USERPROFILE"));
+    let home = home.unwrap_or_else(|_| "~".to_owned());
+    environment.get(variable).unwrap_or_else(|_| format!("{home}/.aws/{name}"))
 }
 
 /// The endpoint that the SDK would take from the environment or the profile, for S3 or for all

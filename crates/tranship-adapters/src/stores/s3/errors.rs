@@ -103,13 +103,13 @@ const BY_CODE: &[(ErrorKind, &[&str])] = &[
             "InvalidSecurity",
             "InvalidToken",
             "NotSignedUp",
-            "RequestTimeTooSkewed",
             "SecurityTokenExpired",
             "SignatureDoesNotMatch",
             "TokenRefreshRequired",
             "UserDisable",
         ],
     ),
+    (ErrorKind::ClockSkewed, &["RequestTimeTooSkewed", "RequestExpired"]),
     (
         ErrorKind::WrongRegion,
         &[
@@ -243,7 +243,7 @@ where
         message.push_str("; ");
         message.push_str(hint);
     }
-    if let Some(endpoint) = between(body, "<Endpoint>", "</Endpoint>") {
+    if let Some(endpoint) = within(body, "Endpoint") {
         message.push_str("; the bucket's endpoint is ");
         message.push_str(&escape(endpoint));
     }
@@ -253,17 +253,37 @@ where
         message.push_str("; the bucket is in region ");
         message.push_str(&escape(region));
     }
+    if kind == ErrorKind::ClockSkewed {
+        message.push_str(&clocks(body, response.headers().get("date")));
+    }
+    if code == Some("MetadataTooLarge") {
+        message.push_str(METADATA_TOO_LARGE);
+    }
     (kind, message)
+}
+
+const METADATA_TOO_LARGE: &str = "; the destination holds less user metadata than the source: \
+    shorten it at the source, or leave the object out";
+
+/// What the two clocks say, as far as the answer tells, and what to do about it.
+fn clocks(body: &[u8], date: Option<&str>) -> String {
+    let theirs = within(body, "ServerTime").or(date);
+    let theirs = theirs.map(|time| format!("; the store's clock says {}", escape(time)));
+    let ours = within(body, "RequestTime");
+    let ours = ours.map(|time| format!("; this machine's said {}", escape(time)));
+    let (theirs, ours) = (theirs.unwrap_or_default(), ours.unwrap_or_default());
+    format!("{theirs}{ours}; set this machine's clock")
 }
 
 /// `AuthorizationHeaderMalformed` names the right region in its body alone.
 fn region_in(body: &[u8]) -> Option<&str> {
-    between(body, "<Region>", "</Region>")
+    within(body, "Region")
 }
 
-fn between<'a>(body: &'a [u8], opening: &str, closing: &str) -> Option<&'a str> {
-    let (_, rest) = std::str::from_utf8(body).ok()?.split_once(opening)?;
-    Some(rest.split_once(closing)?.0)
+/// The text of an element of an error's document.
+fn within<'a>(body: &'a [u8], name: &str) -> Option<&'a str> {
+    let (_, rest) = std::str::from_utf8(body).ok()?.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once(&format!("</{name}>"))?.0)
 }
 
 /// What to do about an answer that says it in the vendor's own words, or not at all.
@@ -323,6 +343,7 @@ mod tests {
             ("GetObject", 301, "PermanentRedirect", K::WrongRegion),
             ("GetObject", 400, "AuthorizationHeaderMalformed", K::WrongRegion),
             ("GetObject", 400, "ExpiredToken", K::Unauthenticated),
+            ("GetObject", 403, "RequestTimeTooSkewed", K::ClockSkewed),
             ("GetObject", 403, "SomethingNew", K::Denied),
             ("GetObject", 400, "KMS.DisabledException", K::Encryption),
             ("GetObject", 400, "KMS.ThrottlingException", K::Throttled),
