@@ -156,6 +156,10 @@ impl Formulated {
             tags: Vec::new(),
             modified: clock::at(formula.modified),
             restored_until: None,
+            form: crate::store::Form::Plain,
+            has_vendor_checksum: true,
+            generation: formula.modified * 1_000_000,
+            archive_classes: crate::store::ARCHIVE_CLASSES,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The front: what stands between a connection and the S3 service, where answers are counted and spoilt.
 
 use crate::api::{Api, Misbehave};
+use crate::dialect::Interpreter;
 use crate::faults::{Fault, Faults, Spoil, spoil};
 use crate::framing::{Trailers, Unframed};
 use crate::operation::Facts;
@@ -25,6 +26,8 @@ pub(crate) struct Front {
     pub(crate) unsigned: S3Service,
     /// Whether signatures are checked.
     pub(crate) signed: bool,
+    /// Who plays another vendor's store, unless this is Amazon's.
+    pub(crate) interpreter: Option<Interpreter>,
     pub(crate) api: Api,
     pub(crate) store: Arc<Store>,
     pub(crate) faults: Arc<Faults>,
@@ -36,7 +39,9 @@ impl Front {
         &self,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Hangup> {
-        let facts = Facts::of(&request);
+        let hosted = self.interpreter.as_ref().and_then(|it| it.bucket_in_host(request.headers()));
+        let facts = Facts::of(&request, hosted.as_deref());
+        let host = request.headers().get(header::HOST).cloned();
         let (hooks, fault) = self.faults.choose(&facts);
         for hook in hooks {
             hook(&self.store);
@@ -45,7 +50,12 @@ impl Front {
         let answer = Box::pin(self.answer_faultily(request, &facts, fault)).await;
         let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
         self.requests.note(facts, status);
-        answer.map(|answer| finish(answer, head))
+        let mut answer = answer?;
+        if let Some(interpreter) = &self.interpreter {
+            let host = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
+            interpreter.dress(&mut answer, host);
+        }
+        Ok(finish(answer, head))
     }
 
     async fn answer_faultily(
@@ -56,6 +66,11 @@ impl Front {
     ) -> Result<Response<Body>, Hangup> {
         match fault {
             None => self.serve(request, facts).await,
+            Some(Fault::Throttle) if self.interpreter.is_some() => {
+                drain(request).await;
+                let throttled = self.interpreter.as_ref().map(Interpreter::throttled);
+                throttled.ok_or(Hangup)
+            }
             Some(Fault::Throttle) => {
                 Ok(refuse(request, StatusCode::SERVICE_UNAVAILABLE, "SlowDown").await)
             }
@@ -123,6 +138,10 @@ impl Front {
         request: Request<Incoming>,
         facts: &Facts,
     ) -> Result<Response<Body>, Hangup> {
+        if let Some(interpreter) = &self.interpreter {
+            let elsewhere = self.api.foreign_region(&facts.bucket).is_some();
+            return interpreter.serve(request, facts, &self.unsigned, &self.store, elsewhere).await;
+        }
         if let Some(refusal) = self.wrong_region(facts) {
             drain(request).await;
             return Ok(refusal);
@@ -146,23 +165,8 @@ impl Front {
         if self.signed {
             return request.map(Body::from);
         }
-        let headers = request.headers_mut();
-        headers.remove(header::AUTHORIZATION);
-        let length = headers.get("x-amz-decoded-content-length").cloned();
-        let decoded = length
-            .as_ref()
-            .and_then(|length| length.to_str().ok())
-            .and_then(|length| length.parse().ok());
-        let (Some(length), Some(decoded), true) = (length, decoded, facts.framed) else {
-            return request.map(Body::from);
-        };
-        headers.insert(header::CONTENT_LENGTH, length);
-        let trailers = Trailers::default();
-        request.extensions_mut().insert(trailers.clone());
-        request.map(|body| {
-            let unframed = Unframed::new(body, decoded, trailers);
-            Body::from(StreamingBlob::new(unframed))
-        })
+        request.headers_mut().remove(header::AUTHORIZATION);
+        unframe(request, facts.framed)
     }
 
     /// Refuses what is signed for a region that is neither the server's nor the bucket's.
@@ -190,6 +194,26 @@ impl Front {
         }
         Some(refusal)
     }
+}
+
+/// Takes a body out of its aws-chunked frames, if it comes in such.
+pub(crate) fn unframe(mut request: Request<Incoming>, framed: bool) -> Request<Body> {
+    let headers = request.headers_mut();
+    let length = headers.get("x-amz-decoded-content-length").cloned();
+    let decoded = length
+        .as_ref()
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse().ok());
+    let (Some(length), Some(decoded), true) = (length, decoded, framed) else {
+        return request.map(Body::from);
+    };
+    headers.insert(header::CONTENT_LENGTH, length);
+    let trailers = Trailers::default();
+    request.extensions_mut().insert(trailers.clone());
+    request.map(|body| {
+        let unframed = Unframed::new(body, decoded, trailers);
+        Body::from(StreamingBlob::new(unframed))
+    })
 }
 
 /// The request as if it had no range, if the one it has makes no sense: Amazon S3 answers with the whole object
@@ -236,7 +260,7 @@ fn misbehaviour(fault: &Fault) -> Option<Misbehave> {
 }
 
 /// Reads a body to its end. An answer that comes before that would be lost with the connection.
-async fn drain(request: Request<Incoming>) {
+pub(crate) async fn drain(request: Request<Incoming>) {
     let mut body = request.into_body();
     while let Some(Ok(_)) = body.frame().await {}
 }
@@ -247,8 +271,12 @@ async fn refuse(request: Request<Incoming>, status: StatusCode, code: &str) -> R
 }
 
 fn error(status: StatusCode, code: &str) -> Response<Body> {
+    error_saying(status, code, &format!("{code}, on purpose."))
+}
+
+pub(crate) fn error_saying(status: StatusCode, code: &str, message: &str) -> Response<Body> {
     let xml = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{code}, on purpose.</Message></Error>"
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>"
     );
     let mut answer = Response::new(Body::from(xml));
     *answer.status_mut() = status;

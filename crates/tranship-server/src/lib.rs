@@ -7,6 +7,7 @@ mod api;
 mod checksum;
 mod clock;
 mod content;
+mod dialect;
 mod faults;
 mod formula;
 mod framing;
@@ -21,9 +22,12 @@ mod tls;
 
 pub use checksum::{Algorithm, Sums};
 pub use content::{Content, PERIOD};
+pub use dialect::Dialect;
 pub use faults::{Fault, Faults, Matcher, Rule};
 pub use formula::{Formula, FormulaEtags};
 pub use options::{Backend, CompleteReplay, EtagMode, ServerOptions};
 pub use record::{Requests, Seen};
 pub use server::{Server, ServerError};
-pub use store::{BucketSettings, Object, ObjectPart, OpenUpload, Properties, Store, Versioning};
+pub use store::{
+    BucketSettings, Form, Object, ObjectPart, OpenUpload, Properties, Store, Versioning,
+};

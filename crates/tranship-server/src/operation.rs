@@ -31,11 +31,15 @@ fn decode(text: &str) -> String {
 }
 
 impl Facts {
-    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+    /// Reads a request whose bucket is in its path, unless the host has named it already.
+    pub(crate) fn of<B>(request: &Request<B>, hosted: Option<&str>) -> Self {
         let headers = request.headers();
         let path = request.uri().path();
         let path = path.strip_prefix('/').unwrap_or(path);
-        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        let (bucket, key) = match hosted {
+            Some(bucket) => (bucket, path),
+            None => path.split_once('/').unwrap_or((path, "")),
+        };
         let query = request.uri().query().unwrap_or_default();
         let pairs: Vec<(&str, &str)> =
             query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect();
@@ -122,7 +126,7 @@ mod tests {
     use super::*;
 
     fn facts(method: Method, uri: &str) -> Facts {
-        Facts::of(&Request::builder().method(method).uri(uri).body(()).unwrap())
+        Facts::of(&Request::builder().method(method).uri(uri).body(()).unwrap(), None)
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The options of one server: which back end new buckets get, how it listens, and where real stores differ.
 
+use crate::dialect::Dialect;
 use std::fmt;
 
 /// What a new bucket does with the bytes written to it.
@@ -22,6 +23,19 @@ pub enum EtagMode {
     Md5,
     /// Random, as under SSE-KMS; answers then say `x-amz-server-side-encryption: aws:kms`.
     Random,
+    /// MD5 in capitals for what came in one piece, else random with `-N` behind it; so does Alibaba Cloud OSS.
+    UpperMd5,
+    /// MD5 for what came in one piece, else random with `-N` behind it; so do Tencent COS and Qiniu Kodo.
+    Md5OfOnePiece,
+    /// MD5 for what came in one piece, else a text that does not look like a digest; so does Google Cloud Storage.
+    Md5OrOpaque,
+}
+
+impl EtagMode {
+    /// Whether the `ETag` of what came in one piece is an MD5.
+    pub(crate) fn hashes(self) -> bool {
+        self != Self::Random
+    }
 }
 
 /// How the replay of an already finished `CompleteMultipartUpload` is answered.
@@ -43,6 +57,11 @@ pub enum CompleteReplay {
     reason = "each is an independent way in which stores differ"
 )]
 pub struct ServerOptions {
+    /// Whose store this is. Another vendor's ways win over the options below wherever they differ from Amazon's.
+    pub dialect: Dialect,
+    /// Answers of another vendor's store name their headers after the vendor (`x-oss-meta-`, …) and storage classes
+    /// as its own API does. Without, they are Amazon's wherever Amazon has one: vendors do either, by request.
+    pub native_headers: bool,
     pub backend: Backend,
     /// HTTPS with a certificate for 127.0.0.1 and localhost under a CA made on the spot.
     pub tls: bool,
@@ -67,6 +86,8 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
+            dialect: Dialect::default(),
+            native_headers: false,
             backend: Backend::default(),
             tls: false,
             credentials: None,
@@ -86,6 +107,7 @@ impl fmt::Debug for ServerOptions {
     // The secret stays out of logs, even though it is a test's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerOptions")
+            .field("dialect", &self.dialect)
             .field("backend", &self.backend)
             .field("tls", &self.tls)
             .field("region", &self.region)

@@ -1,6 +1,7 @@
 //! The server: a listening socket with everything behind it, gone when it is dropped.
 
 use crate::api::Api;
+use crate::dialect::Interpreter;
 use crate::faults::Faults;
 use crate::front::Front;
 use crate::keys::Keys;
@@ -34,6 +35,8 @@ pub enum ServerError {
 pub struct Server {
     address: SocketAddr,
     ca_pem: Option<String>,
+    /// Whether buckets are addressed by the host's name.
+    virtual_only: bool,
     store: Arc<Store>,
     faults: Arc<Faults>,
     requests: Arc<Requests>,
@@ -53,7 +56,10 @@ impl Server {
         } else {
             (None, None)
         };
-        let store = Arc::new(Store::new(options.backend, options.etags));
+        let options = options.dialect.settle(options);
+        let virtual_only = options.dialect.is_virtual_only();
+        let archives = options.dialect.archive_classes();
+        let store = Arc::new(Store::new(options.backend, options.etags, archives));
         let faults = Arc::new(Faults::default());
         let requests = Arc::new(Requests::default());
         let options = Arc::new(options);
@@ -67,6 +73,11 @@ impl Server {
             service: builder.build(),
             unsigned: S3ServiceBuilder::new(api()).build(),
             signed: options.credentials.is_some(),
+            interpreter: Interpreter::new(
+                &options,
+                format!("localhost:{}", address.port()),
+                keys.clone(),
+            ),
             api: api(),
             store: Arc::clone(&store),
             faults: Arc::clone(&faults),
@@ -75,6 +86,7 @@ impl Server {
         Ok(Self {
             address,
             ca_pem,
+            virtual_only,
             store,
             faults,
             requests,
@@ -83,9 +95,13 @@ impl Server {
         })
     }
 
-    /// The endpoint's URL, without a slash at its end. Buckets are addressed by path.
+    /// The endpoint's URL, without a slash at its end. Buckets are addressed by path, or by names before `localhost`
+    /// where the dialect knows no other way.
     pub fn endpoint(&self) -> String {
         let scheme = if self.ca_pem.is_some() { "https" } else { "http" };
+        if self.virtual_only {
+            return format!("{scheme}://localhost:{}", self.address.port());
+        }
         format!("{scheme}://{}", self.address)
     }
 

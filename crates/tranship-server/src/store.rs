@@ -5,10 +5,10 @@ mod object;
 mod upload;
 
 pub use bucket::{BucketSettings, Versioning};
-pub use object::{Object, ObjectPart, Properties};
+pub use object::{Form, Object, ObjectPart, Properties};
 
 pub(crate) use bucket::{Bucket, no_such_key};
-pub(crate) use object::Version;
+pub(crate) use object::{ARCHIVE_CLASSES, Version};
 pub(crate) use upload::{Completed, Upload, UploadedPart};
 
 use crate::checksum::{Algorithm, Hasher, Sums, compose_etag};
@@ -16,6 +16,8 @@ use crate::clock;
 use crate::content::{Content, mix};
 use crate::formula::{Formula, Formulated, fast_etag};
 use crate::options::{Backend, EtagMode};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use s3s::dto::ChecksumType;
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
@@ -38,7 +40,10 @@ pub struct Store {
     buckets: Mutex<BTreeMap<String, Bucket>>,
     backend: Backend,
     etags: EtagMode,
+    /// The storage classes whose bytes have to be restored before they can be read.
+    archive_classes: &'static [&'static str],
     serial: AtomicU64,
+    generations: AtomicU64,
     received: AtomicU64,
 }
 
@@ -49,12 +54,18 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    pub(crate) fn new(backend: Backend, etags: EtagMode) -> Self {
+    pub(crate) fn new(
+        backend: Backend,
+        etags: EtagMode,
+        archive_classes: &'static [&'static str],
+    ) -> Self {
         Self {
             buckets: Mutex::default(),
             backend,
             etags,
+            archive_classes,
             serial: AtomicU64::new(1),
+            generations: AtomicU64::new(1),
             received: AtomicU64::new(0),
         }
     }
@@ -120,10 +131,7 @@ impl Store {
         }
         let content = Content::Kept(parts.into());
         let mut object = self.new_object(content, Properties::default(), Vec::new());
-        object.etag = match self.etags {
-            EtagMode::Md5 => compose_etag(digests.iter().map(String::as_str)),
-            EtagMode::Random => self.etag(None, rows.len()),
-        };
+        object.etag = self.whole_etag(digests.iter().map(String::as_str));
         let whole = crate::checksum::combine(
             Algorithm::Crc64Nvme,
             rows.iter().map(|part| (part.sums.get(Algorithm::Crc64Nvme), part.size)),
@@ -172,6 +180,37 @@ impl Store {
         if let Some(bucket) = self.lock().get_mut(bucket) {
             bucket.delete(key, id, clock::now());
         }
+    }
+
+    /// Writes an object that grows by appending; OSS and COS have such.
+    pub fn put_appendable(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) -> String {
+        let mut object =
+            self.new_object(Content::from(bytes.into()), Properties::default(), Vec::new());
+        object.etag = self.etag(None, 0);
+        object.form = Form::Appendable;
+        self.insert(bucket, key, object)
+    }
+
+    /// Writes a symbolic link to another key of the bucket, which need not exist; OSS has such.
+    pub fn put_symlink(&self, bucket: &str, key: &str, goal: &str, properties: Properties) {
+        let mut object = self.new_object(Content::from(Bytes::new()), properties, Vec::new());
+        object.etag = self.etag(None, 0);
+        object.form = Form::Symlink { goal: goal.to_owned() };
+        self.insert(bucket, key, object);
+    }
+
+    /// Writes an object in this storage class, by whatever name the vendor has for it.
+    pub fn put_in_class(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>, class: &str) {
+        let properties =
+            Properties { storage_class: Some(class.to_owned()), ..Properties::default() };
+        self.put_with(bucket, key, bytes, properties, Vec::new());
+    }
+
+    /// Restores an archived object until then; says whether there was one.
+    pub fn restore(&self, bucket: &str, key: &str, seconds_after_epoch: u64) -> bool {
+        self.change(bucket, key, |object| {
+            object.restored_until = Some(clock::at(seconds_after_epoch));
+        })
     }
 
     /// Changes an object in place, e.g. its tags, `ETag`, storage class or time; says whether there was one.
@@ -244,6 +283,31 @@ impl Store {
         self.received.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// The object that a request for this version, or for the newest one, would find.
+    pub(crate) fn find(&self, bucket: &str, key: &str, id: Option<&str>) -> Option<Arc<Object>> {
+        self.lock().get(bucket)?.lookup(key, id).ok()
+    }
+
+    /// The id of the version with this number among all writes.
+    pub(crate) fn version_of(&self, bucket: &str, key: &str, generation: u64) -> Option<String> {
+        let buckets = self.lock();
+        let history = buckets.get(bucket)?.keys.get(key)?;
+        let mut objects = history.iter().filter_map(Version::object);
+        let found = objects.find(|object| object.generation == generation)?;
+        Some(found.version_id.clone())
+    }
+
+    /// Whether versioning was ever turned on for this bucket.
+    pub(crate) fn is_versioned(&self, bucket: &str) -> bool {
+        self.lock().get(bucket).is_some_and(Bucket::is_versioned)
+    }
+
+    /// A number that grows with every write: the time in microseconds, as far as a counter can tell it.
+    fn generation(&self) -> u64 {
+        let count = self.generations.fetch_add(1, Ordering::Relaxed);
+        clock::seconds(&clock::now()) * 1_000_000 + count % 1_000_000
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Bucket>> {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -257,10 +321,22 @@ impl Store {
 
     /// The `ETag` for an MD5, or another where the mode has none of it.
     pub(crate) fn etag(&self, md5: Option<[u8; 16]>, parts: usize) -> String {
-        match (self.etags, md5) {
-            (EtagMode::Md5, Some(md5)) => hex::encode(md5),
-            _ => fast_etag(!self.serial.fetch_add(1, Ordering::Relaxed), parts),
+        let hashed = md5.filter(|_| self.etags.hashes()).map(hex::encode);
+        if self.etags == EtagMode::Md5OrOpaque && hashed.is_none() {
+            let mut state = !self.serial.fetch_add(1, Ordering::Relaxed);
+            return format!("-{}=", URL_SAFE_NO_PAD.encode(mix(&mut state).to_be_bytes()));
         }
+        let etag = hashed
+            .unwrap_or_else(|| fast_etag(!self.serial.fetch_add(1, Ordering::Relaxed), parts));
+        if self.etags == EtagMode::UpperMd5 { etag.to_uppercase() } else { etag }
+    }
+
+    /// The `ETag` of an object that was put together from parts with these.
+    pub(crate) fn whole_etag<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> String {
+        if self.etags == EtagMode::Md5 {
+            return compose_etag(parts);
+        }
+        self.etag(None, parts.into_iter().count())
     }
 
     /// An object of now, without `ETag` or checksums yet.
@@ -284,6 +360,10 @@ impl Store {
             tags,
             modified: clock::now(),
             restored_until: None,
+            form: Form::Plain,
+            has_vendor_checksum: true,
+            generation: self.generation(),
+            archive_classes: self.archive_classes,
         }
     }
 }

@@ -3,6 +3,8 @@
 #[path = "http/client.rs"]
 mod client;
 
+#[path = "http/dialects.rs"]
+mod dialects;
 #[path = "http/faults.rs"]
 mod faults;
 #[path = "http/listing.rs"]

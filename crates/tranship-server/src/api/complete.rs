@@ -3,9 +3,9 @@
 use super::condition::check_write;
 use super::multipart::{no_such_upload, part_number};
 use super::{Api, Misbehave, caller_of, misbehaves, signed, strong};
-use crate::checksum::{Algorithm, Sums, combine, compose, compose_etag, put_sums, sums_of};
+use crate::checksum::{Algorithm, Sums, combine, compose, put_sums, sums_of};
 use crate::content::Content;
-use crate::options::{CompleteReplay, EtagMode};
+use crate::options::CompleteReplay;
 use crate::store::{Access, Bucket, Completed, Object, ObjectPart, Upload, UploadedPart, enter};
 use s3s::dto::{ChecksumType, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, ETag};
 use s3s::{S3Request, S3Response, S3Result, s3_error};
@@ -97,10 +97,7 @@ impl Api {
             if kept { Content::Kept(pieces.into()) } else { Content::Discarded { length } };
         let mut object =
             self.store.new_object(content, upload.properties.clone(), upload.tags.clone());
-        object.etag = match self.options.etags {
-            EtagMode::Md5 => compose_etag(chosen.iter().map(|one| one.part.etag.as_str())),
-            EtagMode::Random => self.store.etag(None, parts.len()),
-        };
+        object.etag = self.store.whole_etag(chosen.iter().map(|one| one.part.etag.as_str()));
         object.parts = parts;
         object.sums = sums;
         object.checksum_type = checksum_type;

@@ -9,7 +9,6 @@ use super::{Api, Misbehave, caller, caller_of, misbehaves, strong};
 use crate::checksum::{Algorithm, Hasher, put_sums};
 use crate::clock;
 use crate::content::{Content, Slices};
-use crate::options::EtagMode;
 use crate::store::{Access, Caller, Object, UploadedPart, enter};
 use s3s::dto::{
     ChecksumType, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, CopySource,
@@ -57,7 +56,7 @@ impl Api {
     ) -> (String, crate::checksum::Sums) {
         let by_default = self.options.default_checksum.then_some(Algorithm::Crc64Nvme);
         let algorithms: Vec<Algorithm> = algorithm.or(by_default).into_iter().collect();
-        let mut hasher = Hasher::new(self.options.etags == EtagMode::Md5, &algorithms);
+        let mut hasher = Hasher::new(self.options.etags.hashes(), &algorithms);
         for slice in slices.into_iter().flatten() {
             hasher.update(&slice);
         }
@@ -84,9 +83,10 @@ impl Api {
         let mut copy = self.copied(input, &source.object)?;
         // A copy is one piece, whatever its source came in: its ETag is the plain MD5 again.
         if source.object.parts.is_empty() && input.checksum_algorithm.is_none() {
-            copy.etag = match self.options.etags {
-                EtagMode::Md5 => source.object.etag.clone(),
-                EtagMode::Random => self.store.etag(None, 0),
+            copy.etag = if self.options.etags.hashes() {
+                source.object.etag.clone()
+            } else {
+                self.store.etag(None, 0)
             };
             copy.sums = source.object.sums.clone();
         } else {

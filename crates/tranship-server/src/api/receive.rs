@@ -8,7 +8,7 @@ use crate::checksum::{Algorithm, Hashed, Hasher, Sums, put_sums, size, sums_of};
 use crate::clock;
 use crate::content::Content;
 use crate::framing::Trailers;
-use crate::options::{Backend, EtagMode};
+use crate::options::Backend;
 use crate::store::{Access, Properties, UploadedPart, enter};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -81,8 +81,7 @@ impl Api {
             ));
         }
         let unhashed = expected.backend == Backend::Synthetic { hash_writes: false };
-        let md5 =
-            !unhashed && (self.options.etags == EtagMode::Md5 || expected.content_md5.is_some());
+        let md5 = !unhashed && (self.options.etags.hashes() || expected.content_md5.is_some());
         let algorithms: &[Algorithm] = if unhashed { &[] } else { &expected.algorithms };
         let mut hasher = Hasher::new(md5, algorithms);
         let keep = expected.backend == Backend::Memory;

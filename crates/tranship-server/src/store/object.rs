@@ -31,6 +31,21 @@ pub struct ObjectPart {
     pub sums: Sums,
 }
 
+/// How an object came to be, where a store tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Written in one piece or by multipart upload.
+    #[default]
+    Plain,
+    /// Grown by appending.
+    Appendable,
+    /// A name for another key of the same bucket.
+    Symlink { goal: String },
+}
+
+/// The archive classes of Amazon S3.
+pub(crate) const ARCHIVE_CLASSES: &[&str] = &["GLACIER", "DEEP_ARCHIVE"];
+
 /// One version of a key.
 #[derive(Clone, Debug)]
 pub struct Object {
@@ -48,6 +63,12 @@ pub struct Object {
     pub modified: Timestamp,
     /// Until when an archived object is restored.
     pub restored_until: Option<Timestamp>,
+    pub form: Form,
+    /// Whether the vendor's own checksum of the whole is there; it is not on objects from before it had one.
+    pub has_vendor_checksum: bool,
+    /// A number that grows with every write to the store.
+    pub generation: u64,
+    pub(crate) archive_classes: &'static [&'static str],
 }
 
 impl Object {
@@ -61,7 +82,8 @@ impl Object {
     }
 
     pub(crate) fn in_archive_class(&self) -> bool {
-        matches!(self.properties.storage_class.as_deref(), Some("GLACIER" | "DEEP_ARCHIVE"))
+        let class = self.properties.storage_class.as_deref();
+        class.is_some_and(|class| self.archive_classes.contains(&class))
     }
 
     /// The byte range of a part. An object that came in one piece is its own part 1.

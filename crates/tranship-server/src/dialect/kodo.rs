@@ -1,0 +1,74 @@
+//! Qiniu Kodo, over its S3-compatible API.
+//!
+//! <https://developer.qiniu.com/kodo/4087/compatible-s3-api>, unless a rule names another source.
+
+use super::{Failure, Lists, Refusal, Vendor};
+use crate::options::EtagMode;
+
+pub(super) const VENDOR: Vendor = Vendor {
+    prefix: "x-amz-",
+    request_id: "x-reqid",
+    // Both styles: <https://developer.qiniu.com/kodo/4088/s3-access-domainname>
+    path_style: None,
+    // What the page does not list.
+    absent: &[
+        "GetObjectTagging",
+        "PutObjectTagging",
+        "DeleteObjectTagging",
+        "GetObjectAttributes",
+        "ListObjectVersions",
+        "GetBucketVersioning",
+        "PutBucketVersioning",
+        "GetObjectLockConfiguration",
+    ],
+    not_there: NOT_IMPLEMENTED,
+    tags: false,
+    // Not listed, and so not relied on.
+    write_conditions: None,
+    create_only: None,
+    // The live tests of <https://github.com/finch-xu/BucketCat>.
+    newer_delete_checksum: true,
+    // Believed of the native API.
+    longest_key: 750,
+    key_too_long: Refusal::new(400, "KeyTooLongError", "Your key is too long."),
+    // Archives that are read at once are no archives here.
+    classes: &[
+        ("STANDARD", "STANDARD"),
+        ("LINE", "LINE"),
+        ("INTELLIGENT_TIERING", "INTELLIGENT_TIERING"),
+        ("GLACIER_IR", "GLACIER_IR"),
+        ("GLACIER", "GLACIER"),
+        ("DEEP_ARCHIVE", "DEEP_ARCHIVE"),
+    ],
+    archive_classes: &["GLACIER", "DEEP_ARCHIVE"],
+    archived: Refusal::new(
+        403,
+        "InvalidObjectState",
+        "The operation is not valid for the object's storage class",
+    ),
+    // The native hash is no MD5: <https://github.com/qiniu/qetag>. Of what comes in one piece it is believed to be.
+    etags: EtagMode::Md5OfOnePiece,
+    minimum_part: 1 << 20,
+    // "encoding-type is not supported", in both versions.
+    lists: Lists { second: true, encodes: false, page: 1000, next_marker: false, types: false },
+    // The live tests of <https://github.com/finch-xu/BucketCat>.
+    elsewhere: Refusal::new(
+        400,
+        "IncorrectRegion",
+        "The bucket region not match with the service region",
+    ),
+    throttled: Refusal::new(503, "SlowDown", "Please reduce your request rate."),
+    check: |asked| if asked.facts.framed { Err(NOT_IMPLEMENTED) } else { Ok(()) },
+    rewrite: |_, _| {},
+    // No checksum of the whole was found in any documentation.
+    describe: |_, _| {},
+    error: |failure: &Failure| {
+        vec![("Resource", failure.host.clone()), ("RequestId", failure.request_id.clone())]
+    },
+};
+
+const NOT_IMPLEMENTED: Refusal = Refusal::new(
+    501,
+    "NotImplemented",
+    "A header you provided implies functionality that is not implemented",
+);
