@@ -15,5 +15,6 @@ mod resume;
 mod simulation;
 mod single_fault;
 mod strange_answers;
+mod vendors;
 mod verify;
 mod visits;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tranship_adapters::stores::s3::vendors::ETags;
+use tranship_adapters::stores::s3::vendors::abiding;
 use tranship_adapters::stores::s3::{S3Settings, Sse as StoreSse, check_ca_bundle};
 use tranship_core::error::{Disposition, ErrorKind, LedgerError, StoreError};
 use tranship_core::finder::KeyLines;
@@ -474,7 +474,7 @@ fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
         streams_max: usize::try_from(streams.max(1)).unwrap_or(usize::MAX),
         ..if settings.dry_run { dry_limits() } else { Limits::default() }
     };
-    Ok(Policy {
+    let policy = Policy {
         compare: settings.compare,
         overwrite: settings.overwrite,
         trust_size_and_time: settings.trust_size_and_time,
@@ -485,7 +485,7 @@ fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
         }),
         storage_class: settings.storage_class.clone(),
         metadata: true,
-        tags: settings.tags && settings.destination.vendor.quirks.tags,
+        tags: settings.tags,
         token: settings.token,
         server_side: match settings.server_side {
             ServerSideCopy::Always => ServerSide::Always,
@@ -493,9 +493,6 @@ fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
         },
         multipart_threshold_bytes: settings.multipart_threshold_bytes,
         part_size_bytes: settings.part_size_bytes,
-        fenced: settings.conditions,
-        composites_follow: settings.source.vendor.quirks.etags == ETags::Md5,
-        source_lists_late: settings.source.vendor.quirks.lists_late,
         // The first attempt is no retry.
         failures_max: settings.retries + 1,
         // Whoever runs the command again wants it tried again.
@@ -504,7 +501,10 @@ fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
         // So that any later command can report on the run, whoever began it.
         by_prefix: !settings.dry_run,
         limits,
-    })
+        ..Policy::default()
+    };
+    let policy = abiding(policy, settings.source.vendor, settings.destination.vendor);
+    Ok(Policy { fenced: settings.conditions, ..policy })
 }
 
 /// A dry run moves no bytes, and keeps a row for each task in memory: few tasks are enough, as large

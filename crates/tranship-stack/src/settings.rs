@@ -8,7 +8,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use tranship_adapters::stores::s3::vendors::{AMAZON, COMPATIBLE, ETags, Vendor};
+use tranship_adapters::stores::s3::vendors::{AMAZON, COMPATIBLE, Vendor, abiding};
 use tranship_core::location::{Location, Transfer};
 use tranship_core::policy::{Compare, DeleteGuard, Limits, Overwrite, Policy};
 
@@ -159,7 +159,7 @@ impl Settings {
             );
         }
         let sse = sse(&mut read);
-        let policy = by_vendors(policy(&mut read), source.vendor, destination.vendor);
+        let policy = abiding(policy(&mut read), source.vendor, destination.vendor);
         let settings = Self {
             requester_pays: read.word("TRANSHIP_SOURCE_REQUESTER_PAYS", BOOLEAN, false),
             expected_owner: read.text("TRANSHIP_DESTINATION_EXPECTED_OWNER"),
@@ -277,17 +277,6 @@ fn destination(read: &mut Reader<'_>) -> Side {
         region: read.text("TRANSHIP_DESTINATION_REGION"),
         path_style: read.word("TRANSHIP_DESTINATION_PATH_STYLE", PATH_STYLE, None),
         access: access(secret, own),
-    }
-}
-
-/// What the stores do not do is not asked of them.
-fn by_vendors(policy: Policy, source: &Vendor, destination: &Vendor) -> Policy {
-    Policy {
-        tags: policy.tags && destination.quirks.tags,
-        fenced: destination.quirks.conditions,
-        composites_follow: source.quirks.etags == ETags::Md5,
-        source_lists_late: source.quirks.lists_late,
-        ..policy
     }
 }
 

@@ -57,6 +57,7 @@ const BY_CODE: &[(ErrorKind, &[&str])] = &[
             "TooManyRequest",
             "BandwidthLimitExceeded",
             "QpsLimitExceeded",
+            "TotalQpsLimitExceeded",
             "DownloadTrafficRateLimitExceeded",
             "UploadTrafficRateLimitExceeded",
             "KMS.ThrottlingException",

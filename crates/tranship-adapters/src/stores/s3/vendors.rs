@@ -8,6 +8,7 @@
 mod table;
 
 use tranship_core::checksum::{Algorithm, Checksum};
+use tranship_core::policy::{Policy, ServerSide};
 
 pub use self::table::{AMAZON, COMPATIBLE, VENDORS};
 
@@ -183,6 +184,21 @@ impl Vendor {
     /// This store's name of one of Amazon's classes.
     pub(crate) fn class_for<'a>(&self, amazon: &'a str) -> &'a str {
         self.quirks.classes.iter().find(|(_, it)| *it == amazon).map_or(amazon, |(name, _)| name)
+    }
+}
+
+/// What the stores do not do is not asked of them, and what they do not promise is not believed.
+#[must_use]
+pub fn abiding(policy: Policy, source: &Vendor, destination: &Vendor) -> Policy {
+    let server_side =
+        if destination.quirks.part_copy { policy.server_side } else { ServerSide::Never };
+    Policy {
+        tags: policy.tags && destination.quirks.tags,
+        fenced: policy.fenced && destination.quirks.conditions,
+        composites_follow: source.quirks.etags == ETags::Md5,
+        source_lists_late: source.quirks.lists_late,
+        server_side,
+        ..policy
     }
 }
 

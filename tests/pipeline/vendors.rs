@@ -1,0 +1,366 @@
+//! Copies from and to each vendor's store, over HTTP: the real adapter by the vendor's row of the
+//! table, against a server that speaks as the vendor documents.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tranship_adapters::stores::s3::S3Settings;
+use tranship_adapters::stores::s3::vendors::{AMAZON, Vendor, abiding};
+use tranship_cli::engine::Parts;
+use tranship_core::location::{Location, Transfer};
+use tranship_core::loss::Loss;
+use tranship_core::outcome::Outcome;
+use tranship_core::policy::{DeleteGuard, Policy};
+use tranship_server::{Dialect, Fault, Matcher, Properties, Rule, Server, ServerOptions};
+use tranship_tests::keys::HOSTILE;
+use tranship_tests::rig::{self, MIB, Report, credentials, noise, settings_at};
+
+const DIALECTS: [(Dialect, &str); 4] =
+    [(Dialect::Oss, "oss"), (Dialect::Cos, "cos"), (Dialect::Kodo, "kodo"), (Dialect::Gcs, "gs")];
+
+/// One of the two sides.
+struct Side {
+    server: Server,
+    vendor: &'static Vendor,
+    bucket: &'static str,
+}
+
+/// A store of a vendor and one of Amazon's.
+struct Pair {
+    source: Side,
+    destination: Side,
+    folder: tempfile::TempDir,
+}
+
+impl Side {
+    async fn amazon() -> Self {
+        Self::start(Dialect::Amazon, "s3", false).await
+    }
+
+    async fn start(dialect: Dialect, scheme: &'static str, native_headers: bool) -> Self {
+        let vendor = if scheme == "s3" { &AMAZON } else { Vendor::of_scheme(scheme).unwrap() };
+        // The account belongs to a bucket's name at one of them.
+        let bucket = if scheme == "cos" { "bucket-1250000000" } else { "bucket" };
+        let options = ServerOptions {
+            dialect,
+            native_headers,
+            credentials: Some(credentials()),
+            check_region: false,
+            ..ServerOptions::default()
+        };
+        let server = Server::start(options).await.unwrap();
+        server.store().create_bucket(bucket);
+        Self { server, vendor, bucket }
+    }
+
+    fn settings(&self) -> S3Settings {
+        S3Settings {
+            vendor: Some(self.vendor),
+            path_style: self.vendor.quirks.path_style || self.vendor == &AMAZON,
+            ..settings_at(self.server.endpoint(), self.bucket)
+        }
+    }
+
+    fn put(&self, key: &str, bytes: impl Into<Bytes>) {
+        self.server.store().put(self.bucket, key, bytes);
+    }
+
+    fn read(&self, key: &str) -> Option<Bytes> {
+        self.server.store().read(self.bucket, key)
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.server.store().keys(self.bucket)
+    }
+
+    fn location(&self) -> Location {
+        Location::new(Some(&self.server.endpoint()), self.bucket, "")
+            .with_scheme(self.vendor.scheme)
+    }
+}
+
+impl Pair {
+    async fn from(dialect: Dialect, scheme: &'static str, native_headers: bool) -> Self {
+        let source = Side::start(dialect, scheme, native_headers).await;
+        Self::new(source, Side::amazon().await)
+    }
+
+    async fn to(dialect: Dialect, scheme: &'static str, native_headers: bool) -> Self {
+        let destination = Side::start(dialect, scheme, native_headers).await;
+        Self::new(Side::amazon().await, destination)
+    }
+
+    fn new(source: Side, destination: Side) -> Self {
+        Self { source, destination, folder: tempfile::tempdir().unwrap() }
+    }
+
+    async fn copy(&self, policy: Policy) -> Report {
+        let parts = Parts {
+            transfer: Transfer {
+                source: self.source.location(),
+                destination: self.destination.location(),
+            },
+            source: self.source.settings(),
+            destination: self.destination.settings(),
+            policy: abiding(policy, self.source.vendor, self.destination.vendor),
+            delete_unversioned: true,
+            server_side_if_possible: false,
+            ledger: Some(self.folder.path().join("ledger.redb")),
+            fingerprint: "test".to_owned(),
+            lines: None,
+        };
+        rig::run(parts, None).await.unwrap()
+    }
+
+    #[track_caller]
+    fn expect_equal(&self, what: &str) {
+        assert_eq!(self.source.keys(), self.destination.keys(), "{what}");
+        for key in self.source.keys() {
+            let (here, there) = (self.source.read(&key), self.destination.read(&key));
+            assert!(here == there, "{what}: the bytes of {key:?} differ");
+        }
+        let open = self.destination.server.store().open_uploads(self.destination.bucket);
+        assert_eq!(open, [], "{what}");
+    }
+
+    /// Fills the source with objects of every size and making, and says how many there are.
+    fn fill(&self) -> u64 {
+        self.source.put("empty", "");
+        self.source.put("small", noise(1, 1_000));
+        self.source.put("whole", noise(2, 3 * MIB));
+        self.source.put("large", noise(3, 13 * MIB));
+        let parts = [5 * MIB, 5 * MIB, MIB].iter().zip(4..);
+        let parts = parts.map(|(size, seed)| noise(seed, *size).into()).collect();
+        let store = self.source.server.store();
+        store.put_multipart(self.source.bucket, "in parts", parts);
+        let parts = vec![noise(9, 2_000).into()];
+        store.put_multipart(self.source.bucket, "small in one part", parts);
+        6
+    }
+}
+
+fn in_parts() -> Policy {
+    Policy {
+        multipart_threshold_bytes: 6 << 20,
+        part_size_bytes: Some(5 << 20),
+        ..Policy::default()
+    }
+}
+
+/// Whether a store of this kind can have such a key, and can list it.
+fn may_have(scheme: &str, key: &str) -> bool {
+    let is_listed_bare = scheme == "kodo" && key.contains(['\u{7}', '\t', '\n', '\r']);
+    let begins_wrong = matches!(scheme, "oss" | "cos") && key.starts_with(['/', '\\']);
+    !is_listed_bare && !begins_wrong
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_of_every_making_arrive_and_are_equal_from_then_on() {
+    for (dialect, scheme) in DIALECTS {
+        for native_headers in [false, true] {
+            let what = format!("{scheme}, native headers: {native_headers}");
+            let pair = Pair::from(dialect, scheme, native_headers).await;
+            let objects = pair.fill();
+            pair.copy(in_parts()).await.expect(&[("copied", objects)]);
+            pair.expect_equal(&what);
+            let read = pair.source.server.requests().count("GetObject");
+            pair.copy(in_parts()).await.expect(&[("equal", objects)]);
+            assert_eq!(pair.source.server.requests().count("GetObject"), read, "{what}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vendors_store_is_a_destination_too() {
+    for (dialect, scheme) in DIALECTS {
+        let pair = Pair::to(dialect, scheme, true).await;
+        let objects = pair.fill();
+        pair.copy(in_parts()).await.expect(&[("copied", objects)]);
+        pair.expect_equal(scheme);
+        pair.copy(in_parts()).await.expect(&[("equal", objects)]);
+        pair.source.put("small", noise(77, 1_000));
+        pair.copy(in_parts()).await.expect(&[("equal", objects - 1), ("copied", 1)]);
+        pair.expect_equal(scheme);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_keys_arrive_from_every_kind_of_listing() {
+    for (dialect, scheme) in DIALECTS {
+        let pair = Pair::from(dialect, scheme, true).await;
+        let mut objects = 0;
+        for key in HOSTILE.into_iter().filter(|key| may_have(scheme, key)) {
+            pair.source.put(key, noise(objects, 50));
+            objects += 1;
+        }
+        pair.copy(Policy::default()).await.expect(&[("copied", objects)]);
+        pair.expect_equal(scheme);
+        pair.copy(Policy::default()).await.expect(&[("equal", objects)]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_keys_arrive_at_every_vendors_store() {
+    for (dialect, scheme) in DIALECTS {
+        let pair = Pair::to(dialect, scheme, false).await;
+        let mut objects = 0;
+        for key in HOSTILE.into_iter().filter(|key| may_have(scheme, key)) {
+            pair.source.put(key, noise(objects, 50));
+            objects += 1;
+        }
+        pair.copy(Policy::default()).await.expect(&[("copied", objects)]);
+        pair.expect_equal(scheme);
+        pair.copy(Policy::default()).await.expect(&[("equal", objects)]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_metadata_and_classes_arrive_under_amazons_names() {
+    let text = |text: &str| Some(text.to_owned());
+    for (dialect, scheme) in DIALECTS {
+        for native_headers in [false, true] {
+            let pair = Pair::from(dialect, scheme, native_headers).await;
+            let properties = Properties {
+                content_type: text("text/html; charset=utf-8"),
+                content_language: text("de"),
+                cache_control: text("max-age=60"),
+                metadata: BTreeMap::from([("owner".to_owned(), "me".to_owned())]),
+                ..Properties::default()
+            };
+            for (key, size) in [("small", 100), ("large", 8 * MIB)] {
+                let store = pair.source.server.store();
+                let bytes = noise(1, size);
+                store.put_with(pair.source.bucket, key, bytes, properties.clone(), Vec::new());
+            }
+            pair.copy(in_parts()).await.expect(&[("copied", 2)]);
+            for key in ["small", "large"] {
+                let store = pair.destination.server.store();
+                let object = store.get(pair.destination.bucket, key).unwrap();
+                let mut there = object.properties.clone();
+                there.metadata.retain(|name, _| !name.starts_with("tranship-"));
+                assert_eq!(there, properties, "{scheme} {native_headers} {key}");
+            }
+        }
+    }
+}
+
+/// Bytes that are damaged on their way, and that no ETag could tell: the objects came in parts.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sources_own_checksum_finds_damage_that_no_etag_would() {
+    for (dialect, scheme) in [DIALECTS[0], DIALECTS[1], DIALECTS[3]] {
+        for native_headers in [false, true] {
+            for (key, size) in [("small", 2_000), ("large", 8 * MIB)] {
+                let pair = Pair::from(dialect, scheme, native_headers).await;
+                let store = pair.source.server.store();
+                store.put_multipart(pair.source.bucket, key, vec![noise(1, size).into()]);
+                let damage = Rule::new(Matcher::on("GetObject"), Fault::CorruptBody);
+                pair.source.server.faults().add(damage);
+                let policy = Policy { failures_max: 2, ..in_parts() };
+                let report = pair.copy(policy).await;
+                let what = format!("{scheme} {native_headers} {key}: {report:?}");
+                assert_eq!(report.outcomes(), [("failed", 1)], "{what}");
+                assert!(
+                    report.failures[0].reason.as_ref().is_some_and(|why| why.contains("checksum")),
+                    "{what}"
+                );
+                assert_eq!(pair.destination.read(key), None, "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn archived_objects_are_counted_and_restored_ones_copied() {
+    for (dialect, scheme, class, amazons) in [
+        (Dialect::Oss, "oss", "GLACIER", "GLACIER"),
+        (Dialect::Cos, "cos", "ARCHIVE", "GLACIER"),
+        (Dialect::Cos, "cos", "DEEP_ARCHIVE", "DEEP_ARCHIVE"),
+        (Dialect::Kodo, "kodo", "GLACIER", "GLACIER"),
+    ] {
+        let pair = Pair::from(dialect, scheme, true).await;
+        let store = pair.source.server.store();
+        store.put_in_class(pair.source.bucket, "cold", noise(1, 500), class);
+        pair.source.put("warm", noise(2, 500));
+        let report = pair.copy(Policy::default()).await;
+        report.expect(&[("copied", 1), ("archived", 1)]);
+        assert_eq!(pair.destination.keys(), ["warm"], "{scheme} {class} {amazons}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn classes_that_are_read_at_once_are_copied_into_their_nearest() {
+    for (dialect, scheme, class, amazons) in [
+        (Dialect::Oss, "oss", "STANDARD_IA", Some("STANDARD_IA")),
+        (Dialect::Cos, "cos", "MAZ_STANDARD", None),
+        (Dialect::Kodo, "kodo", "LINE", Some("STANDARD_IA")),
+        (Dialect::Gcs, "gs", "NEARLINE", Some("STANDARD_IA")),
+        (Dialect::Gcs, "gs", "ARCHIVE", Some("GLACIER_IR")),
+    ] {
+        let pair = Pair::from(dialect, scheme, true).await;
+        let store = pair.source.server.store();
+        store.put_in_class(pair.source.bucket, "k", noise(1, 500), class);
+        pair.copy(Policy::default()).await.expect(&[("copied", 1)]);
+        let object = pair.destination.server.store().get(pair.destination.bucket, "k").unwrap();
+        let there = object.properties.storage_class.as_deref();
+        assert_eq!(there.filter(|class| *class != "STANDARD"), amazons, "{scheme} {class}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_and_appendable_objects_arrive_as_plain_ones_and_are_counted() {
+    let pair = Pair::from(Dialect::Oss, "oss", true).await;
+    let (store, bucket) = (pair.source.server.store(), pair.source.bucket);
+    pair.source.put("goal", noise(1, 700));
+    store.put_symlink(bucket, "link", "goal", Properties::default());
+    store.put_appendable(bucket, "log", noise(2, 900));
+    let report = pair.copy(Policy::default()).await;
+    report.expect(&[("copied", 3)]);
+    assert_eq!(pair.destination.read("link"), pair.source.read("goal"));
+    assert_eq!(pair.destination.read("log"), pair.source.read("log"));
+    let losses = report.run.totals.unwrap().losses;
+    let lost: Vec<_> = losses.iter().collect();
+    assert_eq!(lost, [(Loss::Appendable, 1), (Loss::Link, 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_source_lost_is_deleted_and_a_late_listing_proves_nothing() {
+    for (dialect, scheme) in DIALECTS {
+        let pair = Pair::from(dialect, scheme, true).await;
+        pair.source.put("kept", noise(1, 100));
+        pair.destination.put("extra", "only here");
+        let guard = DeleteGuard { objects_max: 10, percent_max: 100 };
+        let policy = Policy { delete: Some(guard), ..Policy::default() };
+        let report = pair.copy(policy).await;
+        report.expect(&[("copied", 1), ("deleted", 1)]);
+        assert_eq!(report.objects(Outcome::Deleted), 1, "{scheme}");
+        let asked = pair.source.server.requests().count("GetObject");
+        // One copies; where the listing may be late, one before the delete and one behind it prove.
+        assert_eq!(asked, if scheme == "cos" { 3 } else { 1 }, "{scheme}");
+    }
+}
+
+/// An endpoint that is a domain of the bucket's own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_of_the_buckets_own_is_an_endpoint() {
+    let pair = Pair::from(Dialect::Oss, "oss", true).await;
+    pair.source.put("a b+c/é", noise(1, 100));
+    let endpoint = pair.source.server.endpoint().replace("localhost", "bucket.localhost");
+    let of_bucket =
+        S3Settings { endpoint: Some(endpoint), bucket_endpoint: true, ..pair.source.settings() };
+    let parts = Parts {
+        transfer: Transfer {
+            source: pair.source.location(),
+            destination: pair.destination.location(),
+        },
+        source: of_bucket,
+        destination: pair.destination.settings(),
+        policy: abiding(Policy::default(), pair.source.vendor, pair.destination.vendor),
+        delete_unversioned: false,
+        server_side_if_possible: false,
+        ledger: Some(pair.folder.path().join("ledger.redb")),
+        fingerprint: "test".to_owned(),
+        lines: None,
+    };
+    rig::run(parts, None).await.unwrap().expect(&[("copied", 1)]);
+    pair.expect_equal("a domain of the bucket's own");
+}
