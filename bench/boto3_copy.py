@@ -14,13 +14,13 @@ import boto3.s3.transfer
 import botocore.config
 
 
-def connect(endpoint, options):
+def connect(endpoint, ca, options):
     config = botocore.config.Config(
         max_pool_connections=max(options.streams, options.parts_side_by_side),
         s3={"addressing_style": "path"},
         retries={"mode": "standard"},
     )
-    return boto3.client("s3", endpoint_url=endpoint, verify=options.ca_bundle, region_name="us-east-1", config=config)
+    return boto3.client("s3", endpoint_url=endpoint, verify=ca, region_name="us-east-1", config=config)
 
 
 def listing(client, bucket):
@@ -55,7 +55,8 @@ def copy(source, destination, options, key, size):
 
 
 def copy_all(options):
-    source, destination = connect(options.source, options), connect(options.destination, options)
+    source = connect(options.source, options.source_ca, options)
+    destination = connect(options.destination, options.destination_ca, options)
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(options.streams) as pool:
         found = differences(listing(source, options.source_bucket), listing(destination, options.destination_bucket))
@@ -80,7 +81,7 @@ def report(done):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--version", action="version", version=f"boto3 {boto3.__version__}")
-    for name in ["source", "destination", "source-bucket", "destination-bucket", "ca-bundle"]:
+    for name in ["source", "source-ca", "source-bucket", "destination", "destination-ca", "destination-bucket"]:
         parser.add_argument(f"--{name}", required=True)
     for name in ["streams", "parts-side-by-side", "part-bytes"]:
         parser.add_argument(f"--{name}", type=int, required=True)

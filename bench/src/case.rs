@@ -105,16 +105,21 @@ impl Work {
             Case::List => (1_000_000 / self.scale, 10 * KIB),
             Case::Empty => (0, 0),
         };
-        let hashed = matches!(self.case, Case::Small | Case::Again | Case::Medium);
         Formula {
             count,
             prefix: "data/".to_owned(),
             suffix: ".bin".to_owned(),
             sizes: vec![size],
             part_size: Some(self.case.part_bytes()),
-            etags: if hashed { FormulaEtags::Md5 } else { FormulaEtags::Fast },
+            etags: if self.has_true_etags() { FormulaEtags::Md5 } else { FormulaEtags::Fast },
             ..Formula::default()
         }
+    }
+
+    /// Whether the source's `ETag`s are made of MD5s of the bytes. Of the largest objects they are
+    /// not: it would take longer than to copy them.
+    pub(crate) fn has_true_etags(self) -> bool {
+        !matches!(self.case, Case::Large | Case::Resume | Case::List | Case::Empty)
     }
 
     /// How many parts so many MiB are at this scale, but not fewer than `least`.

@@ -33,6 +33,9 @@ pub(crate) struct Place {
     pub(crate) destination: String,
     /// A file with the certificates of both.
     pub(crate) ca_bundle: String,
+    /// One file for each: OpenSSL takes the first of two authorities of one name, whichever signed.
+    pub(crate) source_ca: String,
+    pub(crate) destination_ca: String,
 }
 
 /// What the stores are told.
@@ -85,14 +88,20 @@ pub(crate) fn serve(work: Work) -> Result<()> {
 async fn serve_until_end(work: Work) -> Result<()> {
     let stores = Stores { work, source: Arc::new(start().await?), destination: start().await? };
     stores.fill();
-    let mut bundle = tempfile::NamedTempFile::new()?;
-    for server in [&*stores.source, &stores.destination] {
-        bundle.write_all(server.ca_pem().unwrap_or_default().as_bytes())?;
-    }
+    let folder = tempfile::tempdir()?;
+    let keep = |name: &str, pem: &str| -> Result<String> {
+        let path = folder.path().join(name);
+        std::fs::write(&path, pem)?;
+        Ok(path.to_str().context("the folder's name is not UTF-8")?.to_owned())
+    };
+    let source_ca = stores.source.ca_pem().unwrap_or_default();
+    let destination_ca = stores.destination.ca_pem().unwrap_or_default();
     let place = Place {
         source: stores.source.endpoint(),
         destination: stores.destination.endpoint(),
-        ca_bundle: bundle.path().to_str().context("the folder's name is not UTF-8")?.to_owned(),
+        ca_bundle: keep("both.pem", &format!("{source_ca}{destination_ca}"))?,
+        source_ca: keep("source.pem", source_ca)?,
+        destination_ca: keep("destination.pem", destination_ca)?,
     };
     say(&place)?;
     let mut read_before = 0;
