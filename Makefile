@@ -1,5 +1,5 @@
 # The two commands that matter are `make demo` and `make test`; the others are pieces of them.
-.PHONY: demo test check fmt lint template faults model simulate bench venv
+.PHONY: demo test check fmt lint template faults model simulate bench peers venv
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -7,10 +7,12 @@ PYTHON ?= python3
 VENV := .venv
 SAM_VENV := .venv-sam
 CHECKOV_VENV := .venv-checkov
+BENCH_VENV := .venv-bench
 # The requirements that the environment was made from. The tests compare it with those of the tree.
 STAMP := $(VENV)/made-from
 SAM_STAMP := $(SAM_VENV)/made-from
 CHECKOV_STAMP := $(CHECKOV_VENV)/made-from
+BENCH_STAMP := $(BENCH_VENV)/made-from
 
 CHECKOV := $(CHECKOV_VENV)/bin/checkov --config-file .checkov.yaml --framework cloudformation --skip-download --compact --quiet
 
@@ -39,9 +41,20 @@ lint:
 faults:
 	$(CARGO) test --locked --workspace --test pipeline -- --ignored --nocapture every_fault
 
-# CPU per GB and per object, memory and requests; release build. ARGS='--case small --runs 3' narrows it.
+# CPU per GB and per object, memory and requests, beside the peers that are installed; release build.
+# ARGS='--case small --runs 3' narrows it.
 bench:
 	$(CARGO) run --locked --release --package tranship-bench -- $(ARGS)
+
+# What `make bench` compares with, as far as it can be installed without root. s3sync takes a quarter of an hour or more.
+peers: target/peers/bin/s3sync $(BENCH_STAMP)
+	@command -v rclone > /dev/null \
+		|| echo "rclone is missing: install it with the system's package manager, e.g. apt-get install rclone"
+
+S3SYNC_VERSION := 1.62.4
+target/peers/bin/s3sync:
+	CARGO_TARGET_DIR=target/peers/build $(CARGO) install s3sync --version $(S3SYNC_VERSION) --locked --root target/peers \
+		--no-default-features --features version
 
 # The completion protocol's model with three parts, and with three faults: hours, and gigabytes of memory.
 model:
@@ -70,8 +83,9 @@ venv: $(STAMP) $(SAM_STAMP)
 $(VENV)/made-from: tests/requirements.txt
 $(SAM_VENV)/made-from: tests/sam-requirements.txt
 $(CHECKOV_VENV)/made-from: tests/checkov-requirements.txt
+$(BENCH_VENV)/made-from: bench/requirements.txt
 
-$(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP):
+$(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP) $(BENCH_STAMP):
 	@rm -rf $(@D)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 		|| { echo "The tests need Python 3.10 or newer; name it with PYTHON=..." >&2; exit 1; }

@@ -3,6 +3,7 @@
 //! Each body streams from a GET into a PUT. Keys are known beforehand; nothing is checked, counted,
 //! recorded or tried again. Where tranship copies nothing, both sides are listed and compared.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,19 +17,30 @@ use aws_sdk_s3::config::{
 };
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Object};
+use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::task::JoinSet;
 use tranship_adapters::stores::s3::http_client;
 
-use crate::case::PART_BYTES;
-use crate::client::{Client, STREAMS};
-use crate::serve::{DESTINATION, SOURCE};
+use crate::case::Work;
+use crate::serve::{DESTINATION, KEYS, SOURCE};
 
-/// Access key and secret of both sides; the stores check no signatures.
-pub(crate) const KEYS: (&str, &str) = ("AKIDEXAMPLE", "secret-of-the-benchmark");
 /// Tasks that share the streams where objects are small.
 const TASKS: usize = 8;
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
+
+/// One run of the loop.
+#[derive(Debug, Args)]
+pub(crate) struct Bare {
+    #[command(flatten)]
+    work: Work,
+    #[arg(long)]
+    source: String,
+    #[arg(long)]
+    destination: String,
+    #[arg(long)]
+    ca_bundle: PathBuf,
+}
 
 /// Both sides.
 struct Pair {
@@ -36,20 +48,26 @@ struct Pair {
     destination: S3,
 }
 
-pub(crate) async fn run(client: &Client) -> Result<()> {
-    let pem = std::fs::read(&client.ca_bundle)?;
+pub(crate) fn run(bare: &Bare) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(copy_all(bare))
+}
+
+async fn copy_all(bare: &Bare) -> Result<()> {
+    let pem = std::fs::read(&bare.ca_bundle)?;
     let pair = Arc::new(Pair {
-        source: connect(&client.source, &pem)?,
-        destination: connect(&client.destination, &pem)?,
+        source: connect(&bare.source, &pem)?,
+        destination: connect(&bare.destination, &pem)?,
     });
-    let formula = client.work.formula();
-    if !client.work.case.copies() {
-        return compare(&pair, client.work.objects()).await;
+    let (formula, case) = (bare.work.formula(), bare.work.case);
+    if !case.copies() {
+        return compare(&pair, bare.work.objects()).await;
     }
-    let size = formula.size(0);
-    if size > PART_BYTES {
+    let (size, streams) = (formula.size(0), case.streams());
+    if size > case.part_bytes() {
         for ordinal in 0..formula.count {
-            copy_parts(&pair, formula.key(ordinal), size).await?;
+            let parts = Parts { key: formula.key(ordinal), size, part_bytes: case.part_bytes() };
+            copy_parts(&pair, &parts, streams).await?;
         }
         return Ok(());
     }
@@ -63,7 +81,7 @@ pub(crate) async fn run(client: &Client) -> Result<()> {
                     .step_by(TASKS)
                     .map(|ordinal| copy_whole(&pair, formula.key(ordinal), size)),
             )
-            .buffer_unordered(STREAMS / TASKS)
+            .buffer_unordered(streams / TASKS)
             .try_collect::<()>()
             .await
         });
@@ -99,16 +117,24 @@ async fn copy_whole(pair: &Pair, key: String, size: u64) -> Result<()> {
     Ok(())
 }
 
-async fn copy_parts(pair: &Arc<Pair>, key: String, size: u64) -> Result<()> {
-    let create = pair.destination.create_multipart_upload().bucket(DESTINATION).key(&key);
+/// An object that is copied in parts.
+struct Parts {
+    key: String,
+    size: u64,
+    part_bytes: u64,
+}
+
+async fn copy_parts(pair: &Arc<Pair>, object: &Parts, streams: usize) -> Result<()> {
+    let Parts { key, size, part_bytes } = object;
+    let create = pair.destination.create_multipart_upload().bucket(DESTINATION).key(key);
     let upload = create.send().await?.upload_id.context("no upload id")?;
-    let numbers = 1..=size.div_ceil(PART_BYTES);
+    let numbers = 1..=size.div_ceil(*part_bytes);
     let mut parts: Vec<CompletedPart> = stream::iter(numbers.map(|number| {
-        let range = (number - 1) * PART_BYTES..(number * PART_BYTES).min(size);
+        let range = (number - 1) * part_bytes..(number * part_bytes).min(*size);
         let copying = copy_part(Arc::clone(pair), key.clone(), upload.clone(), number, range);
         async move { tokio::spawn(copying).await? }
     }))
-    .buffer_unordered(STREAMS)
+    .buffer_unordered(streams)
     .try_collect()
     .await?;
     parts.sort_by_key(CompletedPart::part_number);

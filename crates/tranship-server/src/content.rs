@@ -8,6 +8,7 @@ use s3s::stream::{ByteStream, RemainingLength};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
@@ -54,7 +55,7 @@ impl Content {
             Self::Kept(pieces) => Rest::Pieces(cut(pieces, start, end)),
             Self::Pattern { offset, .. } => Rest::Pattern { at: offset.saturating_add(start) },
         };
-        Some(Slices { rest, remaining: end - start })
+        Some(Slices { rest, remaining: end - start, counter: None })
     }
 
     /// All bytes in one piece; `None` if they were thrown away.
@@ -99,6 +100,15 @@ enum Rest {
 pub(crate) struct Slices {
     rest: Rest,
     remaining: u64,
+    counter: Option<Arc<AtomicU64>>,
+}
+
+impl Slices {
+    /// Adds the bytes to this as they are taken.
+    pub(crate) fn counted(mut self, counter: Arc<AtomicU64>) -> Self {
+        self.counter = Some(counter);
+        self
+    }
 }
 
 impl Iterator for Slices {
@@ -120,6 +130,9 @@ impl Iterator for Slices {
             }
         };
         self.remaining = self.remaining.saturating_sub(size(&slice));
+        if let Some(counter) = &self.counter {
+            counter.fetch_add(size(&slice), Ordering::Relaxed);
+        }
         Some(slice)
     }
 }
@@ -173,6 +186,17 @@ mod tests {
         let read: Vec<u8> = content.slices(2..8).unwrap().flatten().collect();
         assert_eq!(read, b"cdefgh");
         assert_eq!(content.read().unwrap(), "abcdefghi");
+    }
+
+    #[test]
+    fn what_is_taken_is_counted() {
+        let counter = Arc::new(AtomicU64::new(0));
+        let content = Content::Pattern { offset: 0, length: 3 * PERIOD };
+        let mut slices = content.slices(5..2 * PERIOD).unwrap().counted(Arc::clone(&counter));
+        slices.next();
+        assert_eq!(counter.load(Ordering::Relaxed), PERIOD - 5);
+        assert_eq!(slices.count(), 1);
+        assert_eq!(counter.load(Ordering::Relaxed), 2 * PERIOD - 5);
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub struct Store {
     serial: AtomicU64,
     generations: AtomicU64,
     received: AtomicU64,
+    sent: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for Store {
@@ -67,6 +68,7 @@ impl Store {
             serial: AtomicU64::new(1),
             generations: AtomicU64::new(1),
             received: AtomicU64::new(0),
+            sent: Arc::default(),
         }
     }
 
@@ -277,6 +279,16 @@ impl Store {
     /// The bytes of all bodies that were received over HTTP and hashed or kept.
     pub fn bytes_received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+
+    /// The bytes of all objects that answers to GETs took up so far; a client that hung up has not read the last
+    /// of them.
+    pub fn bytes_sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn sent(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.sent)
     }
 
     pub(crate) fn count_received(&self, bytes: u64) {

@@ -135,7 +135,7 @@ impl Api {
         describe!(output, &object, cut, versioned, input.checksum_mode);
         let tags = count(object.tags.len());
         output.tag_count = (tags > 0).then_some(tags);
-        output.body = Some(StreamingBlob::new(slices));
+        output.body = Some(StreamingBlob::new(slices.counted(self.store.sent())));
         Ok(S3Response::new(output))
     }
 
