@@ -20,6 +20,7 @@ demo:
 
 # Everything that must pass.
 test: fmt lint template venv
+	$(PYTHON) -m unittest discover --start-directory tests/bridge
 	$(CARGO) test --locked --workspace
 	$(VENV)/bin/python tests/template/seen.py target/cloud/used-actions.json
 
@@ -33,7 +34,8 @@ fmt:
 lint:
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 
-# Each fault at each call of each scenario, where the tests try one in some. Takes half an hour.
+# Each fault at each call of each scenario, over HTTP and at the memory ports, where the tests try one in
+# some. Takes an hour.
 faults:
 	$(CARGO) test --locked --workspace --test pipeline -- --ignored --nocapture every_fault
 

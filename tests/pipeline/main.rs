@@ -9,6 +9,7 @@
 mod copy;
 mod corruption;
 mod large;
+mod port_fault;
 mod ports;
 mod resume;
 mod simulation;

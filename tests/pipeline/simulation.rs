@@ -34,7 +34,7 @@ fn real_time() -> std::time::Instant {
 }
 
 /// Runs a simulation in a runtime of its own, whose time passes only while everybody sleeps.
-fn in_virtual_time<T>(simulation: impl Future<Output = T>) -> T {
+pub(crate) fn in_virtual_time<T>(simulation: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_time().start_paused(true).build().unwrap().block_on(simulation)
 }
@@ -44,7 +44,7 @@ fn drawn_faults(chance: &mut Chance) -> Faults {
     let latency_ms = pick(&[0, 3, 40, 400], chance.next());
     let dies_at = (chance.below(3) > 0).then(|| 1 + chance.below(500));
     let stale_one_in = pick(&[0, 2, 5], chance.next());
-    Faults { fails_one_in, latency_ms, stale_one_in, dies_at }
+    Faults { fails_one_in, latency_ms, stale_one_in, dies_at, wrong: None }
 }
 
 /// Runs processes without faults until a run closes, which must then be complete.
@@ -230,7 +230,7 @@ async fn read_by_deliveries(seed: u64) -> Vec<String> {
     let mut world = World::new(undisturbed).await;
     let fails_one_in = pick(&[0, 15], seed);
     let mut lives = Vec::new();
-    for _ in 0..1 + chance.below(3) {
+    for _ in 0..=chance.below(3) {
         let faults = Faults { fails_one_in, ..drawn_faults(&mut chance) };
         lives.push(world.live(faults, None).await.0);
     }

@@ -28,6 +28,7 @@ use tranship_core::stage::Stage;
 use tranship_core::store::{ObjectStore as _, Put, Write};
 use tranship_core::worker::{self, Done};
 use tranship_core::{completer, sweep};
+use tranship_tests::functions::Lines;
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -44,21 +45,6 @@ impl Completer for Asked {
     async fn start(&self, header: &HeaderId, epoch: u64, _: u32) -> Result<(), LedgerError> {
         self.0.lock().unwrap().push((header.clone(), epoch));
         Ok(())
-    }
-}
-
-/// A list of prefixes, by line.
-#[derive(Debug)]
-struct Lines(Vec<String>);
-
-#[async_trait]
-impl KeyLines for Lines {
-    async fn read(&self, from: u64, limit: usize) -> Result<(Vec<ObjectKey>, u64), String> {
-        let from = usize::try_from(from).unwrap();
-        let lines = self.0.iter().skip(from).take(limit);
-        let lines: Vec<_> = lines.map(|line| ObjectKey::new(line.clone())).collect();
-        let next = u64::try_from(from + lines.len()).unwrap();
-        Ok((lines, next))
     }
 }
 

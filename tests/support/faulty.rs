@@ -2,7 +2,8 @@
 //!
 //! Every call of every port goes through one [`Life`]. There it takes some time, may fail before its
 //! effect or after it (the caller cannot tell which), may be the moment in which the rest of the
-//! world moves, or may be the last thing that the process ever did.
+//! world moves, or may be the last thing that the process ever did. Or everything goes well but one
+//! call, which goes wrong in one [`Wrong`] way.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -74,7 +75,45 @@ pub struct Faults {
     pub stale_one_in: u64,
     /// The number of the call, from 1, at which the process dies instead of making it.
     pub dies_at: Option<u64>,
+    /// The number of the one call that goes wrong, from 1, and how.
+    pub wrong: Option<(u64, Wrong)>,
 }
+
+/// A way in which a single call goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Wrong {
+    /// It has no effect, and this is why.
+    Before(ErrorKind),
+    /// It has its effect, and the answer says something else.
+    After(ErrorKind),
+    /// Nobody answers for a long time; before the effect, or after it.
+    TimesOut { after: bool },
+    /// The process dies; before the effect, or after it.
+    Killed { after: bool },
+    /// The answer is that of a second try: the first one was lost on its way back.
+    Repeated,
+    /// A delivery or a start comes twice.
+    Twice,
+    /// Of the messages of a batch only the first is sent, and the call fails.
+    SendsOne,
+    /// Of the messages of a batch all but the first are sent, and the call fails.
+    LosesOne,
+    /// It says that it was done, and it was not.
+    Undone,
+    /// The ledger's index does not show yet what is due.
+    Stale,
+    /// The keys of a page come in the wrong order.
+    Disorder,
+    /// A page is the same again, and has the same page behind it.
+    NeverAdvances,
+    /// A body ends in the middle; with an error, or as if that were all.
+    Cut { told: bool },
+    /// One bit of a body is another.
+    Flipped,
+}
+
+/// How long a call takes that nobody answers: longer than a message stays hidden.
+const TIMEOUT_MS: u64 = 60_000;
 
 /// A read that a process asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,8 +124,8 @@ pub struct Fetched {
     pub bytes: u64,
 }
 
-/// What the rest of the world does just before a call.
-pub type Disturbance = Arc<dyn Fn() + Send + Sync>;
+/// What the rest of the world does just before a call, by its name.
+pub type Disturbance = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// One process, from its start to its death or its end.
 pub struct Life {
@@ -103,6 +142,8 @@ pub struct Life {
     index: Mutex<Vec<(RowKey, Row)>>,
     /// The calls in order, for whoever wants to know what led to a failure.
     trace: Mutex<Vec<String>>,
+    /// The calls as they were begun: the n-th here is the n-th that a fault can strike.
+    begun: Mutex<Vec<String>>,
 }
 
 impl std::fmt::Debug for Life {
@@ -115,6 +156,13 @@ enum Fate {
     Goes,
     FailsBefore(u64),
     FailsAfter(u64),
+    Wrong(Wrong),
+}
+
+impl Fate {
+    fn is(&self, wrong: Wrong) -> bool {
+        matches!(self, Self::Wrong(is) if *is == wrong)
+    }
 }
 
 impl Life {
@@ -131,6 +179,7 @@ impl Life {
             received: Mutex::default(),
             index: Mutex::default(),
             trace: Mutex::default(),
+            begun: Mutex::default(),
         }
     }
 
@@ -157,6 +206,11 @@ impl Life {
         lock(&self.trace).clone()
     }
 
+    /// The names of its calls, in the order in which they are counted.
+    pub fn begun(&self) -> Vec<String> {
+        lock(&self.begun).clone()
+    }
+
     /// Waits for the process to die.
     pub async fn death(&self) {
         while !self.is_dead.load(Ordering::Relaxed) {
@@ -181,15 +235,23 @@ impl Life {
         self.unless_dead().await;
     }
 
-    async fn fate(&self) -> Fate {
+    async fn dies(&self) {
+        self.is_dead.store(true, Ordering::Relaxed);
+        self.death.notify_one();
+        self.unless_dead().await;
+    }
+
+    async fn fate(&self, name: &str) -> Fate {
         self.takes_time().await;
         let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        lock(&self.begun).push(name.to_owned());
         if self.faults.dies_at == Some(number) {
-            self.is_dead.store(true, Ordering::Relaxed);
-            self.death.notify_one();
-            self.unless_dead().await;
+            self.dies().await;
         }
-        (self.disturbance)();
+        (self.disturbance)(name);
+        if let Some((_, wrong)) = self.faults.wrong.filter(|(at, _)| *at == number) {
+            return Fate::Wrong(wrong);
+        }
         if self.faults.fails_one_in == 0 || self.draw(self.faults.fails_one_in) > 0 {
             return Fate::Goes;
         }
@@ -203,18 +265,61 @@ impl Life {
         name: &str,
         effect: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
-        let fate = self.fate().await;
+        let fate = self.fate(name).await;
+        self.meet(name, &fate, effect).await
+    }
+
+    /// Makes a call whose fate is known.
+    async fn meet<T, E: Failure>(
+        &self,
+        name: &str,
+        fate: &Fate,
+        effect: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, E> {
         let (answer, note) = match fate {
-            Fate::Goes => (effect.await, ""),
-            Fate::FailsBefore(how) => (Err(E::before(name, how)), " (fails before)"),
+            Fate::Goes => (effect.await, String::new()),
+            Fate::FailsBefore(how) => (Err(E::before(name, *how)), " (fails before)".to_owned()),
             Fate::FailsAfter(how) => {
                 let _lost_answer = effect.await;
-                (Err(E::after(name, how)), " (fails after)")
+                (Err(E::after(name, *how)), " (fails after)".to_owned())
+            }
+            Fate::Wrong(wrong) => {
+                (self.goes_wrong(name, *wrong, effect).await, format!(" ({wrong:?})"))
             }
         };
         let is_error = if answer.is_err() { " error" } else { "" };
         lock(&self.trace).push(format!("{name}{note}{is_error}"));
         self.takes_time().await;
+        answer
+    }
+
+    async fn goes_wrong<T, E: Failure>(
+        &self,
+        name: &str,
+        wrong: Wrong,
+        effect: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, E> {
+        let timeout = Duration::from_millis(TIMEOUT_MS);
+        match wrong {
+            Wrong::Before(kind) => return Err(E::of(kind, name)),
+            Wrong::TimesOut { after: false } => {
+                tokio::time::sleep(timeout).await;
+                return Err(E::of(ErrorKind::Unavailable, name));
+            }
+            Wrong::Killed { after: false } => self.dies().await,
+            _ => {}
+        }
+        let answer = effect.await;
+        match wrong {
+            Wrong::After(kind) => return Err(E::of(kind, name)),
+            Wrong::SendsOne | Wrong::LosesOne => return Err(E::of(ErrorKind::Unavailable, name)),
+            Wrong::TimesOut { after: true } => {
+                tokio::time::sleep(timeout).await;
+                return Err(E::of(ErrorKind::Unavailable, name));
+            }
+            Wrong::Killed { after: true } => self.dies().await,
+            _ => {}
+        }
         answer
     }
 }
@@ -225,6 +330,8 @@ trait Failure: Send {
     fn before(call: &str, how: u64) -> Self;
     /// It happened, and the answer is lost, or says something else.
     fn after(call: &str, how: u64) -> Self;
+    /// It failed so, as far as such an error can say.
+    fn of(kind: ErrorKind, call: &str) -> Self;
 }
 
 /// One of several, by a number.
@@ -252,6 +359,10 @@ impl Failure for StoreError {
         };
         Self::new(pick(kinds, how), call, "a fault after the effect")
     }
+
+    fn of(kind: ErrorKind, call: &str) -> Self {
+        Self::new(kind, call, "the one fault")
+    }
 }
 
 impl Failure for LedgerError {
@@ -261,6 +372,10 @@ impl Failure for LedgerError {
 
     fn after(call: &str, _: u64) -> Self {
         Self::Unavailable(format!("{call}: a fault after the effect"))
+    }
+
+    fn of(_: ErrorKind, call: &str) -> Self {
+        Self::Unavailable(format!("{call}: the one fault"))
     }
 }
 
@@ -278,19 +393,29 @@ impl<S: ObjectStore> FaultyStore<S> {
         format!("{} {call} {key}", self.name)
     }
 
-    /// The connection may break off while the body is read.
-    async fn maybe_torn(&self, read: Read) -> Read {
-        let one_in = self.life.faults.fails_one_in;
-        if one_in == 0 || read.size == 0 || self.life.draw(one_in * 2) > 0 {
-            return read;
-        }
-        let is_told = self.life.draw(2) == 0;
+    /// The connection may break off while the body is read, and a bit may be another.
+    async fn maybe_torn(&self, read: Read, fate: &Fate) -> Read {
+        let torn = match fate {
+            Fate::Wrong(wrong @ (Wrong::Cut { .. } | Wrong::Flipped)) => Some(*wrong),
+            Fate::Wrong(_) => None,
+            _ => {
+                let one_in = self.life.faults.fails_one_in;
+                let is_torn = one_in > 0 && read.size > 0 && self.life.draw(one_in * 2) == 0;
+                is_torn.then(|| Wrong::Cut { told: self.life.draw(2) == 0 })
+            }
+        };
+        let Some(torn) = torn.filter(|_| read.size > 0) else { return read };
         let bytes = read.body.collect().await.unwrap().to_bytes();
-        let half = bytes.slice(..bytes.len() / 2);
-        let mut frames: Vec<Result<Frame<Bytes>, BodyError>> = vec![Ok(Frame::data(half))];
-        if is_told {
-            frames.push(Err("the connection broke off".into()));
-        }
+        let half = bytes.len() / 2;
+        let frames: Vec<Result<Frame<Bytes>, BodyError>> = if torn == Wrong::Flipped {
+            let mut flipped = bytes.to_vec();
+            flipped[half] ^= 1;
+            vec![Ok(Frame::data(flipped.into()))]
+        } else {
+            let rest = (torn == Wrong::Cut { told: true })
+                .then(|| Err(BodyError::from("the connection broke off")));
+            std::iter::once(Ok(Frame::data(bytes.slice(..half)))).chain(rest).collect()
+        };
         let body: Body = Box::pin(StreamBody::new(futures_util::stream::iter(frames)));
         Read { body, ..read }
     }
@@ -304,7 +429,16 @@ impl<S: ObjectStore> ObjectStore for FaultyStore<S> {
 
     async fn list(&self, request: &ListRequest) -> Result<ListPage, StoreError> {
         let name = format!("{} list {} after {:?}", self.name, request.prefix, request.after);
-        self.life.call(&name, self.inner.list(request)).await
+        let fate = self.life.fate(&name).await;
+        let mut page = self.life.meet(&name, &fate, self.inner.list(request)).await?;
+        if fate.is(Wrong::Disorder) {
+            page.objects.reverse();
+        }
+        if fate.is(Wrong::NeverAdvances) {
+            page.truncated = true;
+            page.continuation.clone_from(&request.continuation);
+        }
+        Ok(page)
     }
 
     async fn head(
@@ -323,10 +457,11 @@ impl<S: ObjectStore> ObjectStore for FaultyStore<S> {
         pin: Option<&Pin>,
     ) -> Result<Read, StoreError> {
         let name = format!("{} {range:?}", self.named("get", key));
-        let read = self.life.call(&name, self.inner.get(key, range, pin)).await?;
+        let fate = self.life.fate(&name).await;
+        let read = self.life.meet(&name, &fate, self.inner.get(key, range, pin)).await?;
         let (key, pin) = (key.clone(), pin.map(|pin| pin.etag.clone()));
         lock(&self.life.fetched).push(Fetched { key, range, pin, bytes: read.size });
-        Ok(self.maybe_torn(read).await)
+        Ok(self.maybe_torn(read, &fate).await)
     }
 
     async fn put(&self, put: Put<'_>, body: Body) -> Result<Written, StoreError> {
@@ -426,7 +561,11 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
         also: Option<(RowKey, Row)>,
     ) -> Result<bool, LedgerError> {
         let name = format!("ledger put {} {}", key.0, String::from_utf8_lossy(&row.value));
-        self.life.call(&name, self.inner.put(key, row, also)).await
+        let fate = self.life.fate(&name).await;
+        if fate.is(Wrong::Repeated) {
+            self.inner.put(key, row.clone(), also.clone()).await?;
+        }
+        self.life.meet(&name, &fate, self.inner.put(key, row, also)).await
     }
 
     async fn page(
@@ -441,7 +580,11 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
     }
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<(RowKey, Row)>, LedgerError> {
-        let due = self.life.call("ledger due", self.inner.due(now, limit)).await?;
+        let fate = self.life.fate("ledger due").await;
+        let due = self.life.meet("ledger due", &fate, self.inner.due(now, limit)).await?;
+        if fate.is(Wrong::Stale) {
+            return Ok(Vec::new());
+        }
         let seen_before = std::mem::replace(&mut *lock(&self.life.index), due.clone());
         let one_in = self.life.faults.stale_one_in;
         let is_stale = one_in > 0 && self.life.draw(one_in) == 0;
@@ -480,18 +623,31 @@ pub struct FaultyQueue<Q> {
     pub life: Arc<Life>,
 }
 
+impl<Q: TaskQueue> FaultyQueue<Q> {
+    async fn send_some(&self, queue: Queue, bodies: &[String]) -> Result<(), LedgerError> {
+        let name = format!("queue send {queue:?} {} {bodies:?}", bodies.len());
+        let fate = self.life.fate(&name).await;
+        let sent = match &fate {
+            Fate::Wrong(Wrong::SendsOne) => bodies.iter().take(1).cloned().collect(),
+            Fate::Wrong(Wrong::LosesOne) => bodies.iter().skip(1).cloned().collect(),
+            Fate::Wrong(Wrong::Twice) => [bodies, bodies].concat(),
+            _ => bodies.to_vec(),
+        };
+        self.life.meet(&name, &fate, self.inner.send(queue, sent)).await
+    }
+}
+
 #[async_trait]
 impl<Q: TaskQueue> TaskQueue for FaultyQueue<Q> {
     async fn send(&self, queue: Queue, bodies: Vec<String>) -> Result<(), LedgerError> {
         // What fails may have sent some of it: the first half, by the second fate.
-        let name = format!("queue send {queue:?} {bodies:?}");
         lock(&self.life.sent).extend(bodies.iter().cloned());
         let rest = bodies.len() / 2;
         let (first, second) = bodies.split_at(rest);
         if !first.is_empty() {
-            self.life.call(&name, self.inner.send(queue, first.to_vec())).await?;
+            self.send_some(queue, first).await?;
         }
-        self.life.call(&name, self.inner.send(queue, second.to_vec())).await
+        self.send_some(queue, second).await
     }
 
     async fn receive(&self, queue: Queue, limit: usize) -> Result<Vec<Received>, LedgerError> {
@@ -503,12 +659,20 @@ impl<Q: TaskQueue> TaskQueue for FaultyQueue<Q> {
 
     async fn delay(&self, queue: Queue, receipt: &str, delay_ms: u64) -> Result<(), LedgerError> {
         let name = format!("queue delay {queue:?} {receipt} {delay_ms}");
-        self.life.call(&name, self.inner.delay(queue, receipt, delay_ms)).await
+        let fate = self.life.fate(&name).await;
+        if fate.is(Wrong::Undone) {
+            return Ok(());
+        }
+        self.life.meet(&name, &fate, self.inner.delay(queue, receipt, delay_ms)).await
     }
 
     async fn delete(&self, queue: Queue, receipt: &str) -> Result<(), LedgerError> {
         let name = format!("queue delete {queue:?} {receipt}");
-        self.life.call(&name, self.inner.delete(queue, receipt)).await
+        let fate = self.life.fate(&name).await;
+        if fate.is(Wrong::Undone) {
+            return Ok(());
+        }
+        self.life.meet(&name, &fate, self.inner.delete(queue, receipt)).await
     }
 
     async fn depth(&self, queue: Queue) -> Result<u64, LedgerError> {
@@ -527,6 +691,10 @@ pub struct FaultyCompleter<C> {
 impl<C: Completer> Completer for FaultyCompleter<C> {
     async fn start(&self, header: &HeaderId, epoch: u64, attempt: u32) -> Result<(), LedgerError> {
         let name = format!("completer start {} {epoch} {attempt}", header.0);
-        self.life.call(&name, self.inner.start(header, epoch, attempt)).await
+        let fate = self.life.fate(&name).await;
+        if fate.is(Wrong::Twice) {
+            self.inner.start(header, epoch, attempt).await?;
+        }
+        self.life.meet(&name, &fate, self.inner.start(header, epoch, attempt)).await
     }
 }

@@ -10,6 +10,7 @@
 pub mod between;
 pub mod cloud;
 pub mod faulty;
+pub mod functions;
 pub mod keys;
 pub mod ledger;
 pub mod queue;

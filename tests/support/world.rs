@@ -17,6 +17,7 @@ use tranship_adapters::stores::memory::{Change, Digests, MemoryStore, Object};
 use tranship_cli::driver::{self, Ended, Hooks};
 use tranship_core::body::full;
 use tranship_core::breakdown::breakdown;
+use tranship_core::finder::{KeyLines, events};
 use tranship_core::location::{Location, Transfer};
 use tranship_core::message::{Message, Work};
 use tranship_core::object::{ByteRange, ETag, ObjectKey, PartNumber, UploadId};
@@ -33,6 +34,7 @@ use crate::faulty::{
     Disturbance, Faults, FaultyCompleter, FaultyLedger, FaultyQueue, FaultyStore, Fetched, Life,
     VirtualClock, pick,
 };
+use crate::functions;
 use crate::rig::noise;
 
 const SOURCE_PREFIX: &str = "in/";
@@ -185,6 +187,51 @@ impl Nature {
     }
 }
 
+/// Who runs the stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// One process that stays: the command.
+    Process,
+    /// Visits that do not: the functions of a stack.
+    Functions,
+}
+
+/// What a process is asked for.
+#[derive(Clone)]
+pub struct Errand {
+    pub host: Host,
+    /// What is listed; `None`: no run is begun, and only what waits is worked on.
+    pub range: Option<ScanRange>,
+    pub lines: Option<Arc<dyn KeyLines>>,
+}
+
+impl std::fmt::Debug for Errand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Errand").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+impl Default for Errand {
+    fn default() -> Self {
+        Self { host: Host::Process, range: Some(ScanRange::whole()), lines: None }
+    }
+}
+
+/// What an object is made of, for those who do not draw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Make {
+    Empty,
+    Small,
+    /// Large, and yet one part.
+    OnePart,
+    /// Three parts.
+    Parts,
+    /// Uploaded in so many parts.
+    Uploaded(usize),
+    /// In an archive.
+    Archived,
+}
+
 /// Sees every visible change, and complains about those that must never be.
 #[derive(Debug)]
 pub struct Witness {
@@ -277,6 +324,12 @@ pub struct World {
     /// When the world began, for the clocks in it.
     began: Instant,
     others: Arc<Others>,
+    /// What the policy has besides the nature.
+    pub amend: fn(&mut Policy),
+    /// Keys whose end is not to be equal; whoever names them looks for himself.
+    pub exempt: BTreeSet<String>,
+    /// Changes that are told before anything else, until somebody took them.
+    pub events: Vec<events::Change>,
     /// Somebody else's, and older than anything of ours.
     foreign_upload: UploadId,
     lives: u64,
@@ -289,7 +342,7 @@ impl std::fmt::Debug for World {
 }
 
 /// Whoever else writes.
-struct Others {
+pub struct Others {
     source: Arc<MemoryStore>,
     destination: Arc<MemoryStore>,
     witness: Arc<Witness>,
@@ -298,8 +351,18 @@ struct Others {
     state: Mutex<OthersState>,
 }
 
+impl std::fmt::Debug for Others {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Others").finish_non_exhaustive()
+    }
+}
+
+/// What happens before a call: the start of its name, how often it is let pass, and what.
+pub type Plan = (&'static str, u32, fn(&Others));
+
 struct OthersState {
     chance: Chance,
+    plan: Option<Plan>,
     /// Changes that are still to be made.
     left: u64,
     serial: u64,
@@ -361,9 +424,23 @@ impl Others {
         self.destination.open_uploads().into_iter().map(|(_, upload)| upload.0)
     }
 
+    /// Does what was planned to happen before this call.
+    fn maybe_do_as_planned(&self, call: &str) {
+        let mut state = self.state();
+        let Some((of, pass, act)) = state.plan.filter(|(of, ..)| call.starts_with(of)) else {
+            return;
+        };
+        state.plan = (pass > 0).then(|| (of, pass - 1, act));
+        drop(state);
+        if pass == 0 {
+            act(self);
+        }
+    }
+
     /// Makes one change, if it is time for one.
-    fn maybe_disturb(&self, nature: &Nature) {
+    fn maybe_disturb(&self, nature: &Nature, call: &str) {
         self.maybe_wipe();
+        self.maybe_do_as_planned(call);
         let mut state = self.state();
         if state.left == 0 || state.chance.below(nature.disturbed_one_in) > 0 {
             return;
@@ -438,12 +515,39 @@ impl Others {
         at_once(store.complete_upload(completion)).unwrap();
     }
 
-    fn delete_source(&self, name: &str) {
+    /// Makes the next generation of a key so.
+    pub fn make(&self, name: &str, make: Make) {
+        let serial = self.next();
+        let key = ObjectKey::new(format!("{SOURCE_PREFIX}{name}"));
+        match make {
+            Make::Empty => self.put(&key, slice(serial, 0), serial),
+            Make::Small => self.put(&key, slice(serial, 100), serial),
+            Make::OnePart => self.put(&key, slice(serial, 2 * LARGE_BYTES), serial),
+            Make::Parts => self.put(&key, slice(serial, 10 * MIB + 17), serial),
+            Make::Uploaded(count) => {
+                let inner = (1..count).map(|n| {
+                    let at = u64::try_from(n).unwrap();
+                    slice(serial + at, 5 * MIB)
+                });
+                let parts: Vec<_> = inner.chain([slice(serial, 101)]).collect();
+                self.put_in_parts(&key, &parts, serial);
+            }
+            Make::Archived => {
+                let mut write = Self::attributes(serial);
+                write.attributes.storage_class = Some("GLACIER".to_owned());
+                let put =
+                    Put { key: &key, size: 100, write, condition: None, checksum: None, md5: None };
+                at_once(self.source.put(put, full(slice(serial, 100)))).unwrap();
+            }
+        }
+    }
+
+    pub fn delete_source(&self, name: &str) {
         let key = ObjectKey::new(format!("{SOURCE_PREFIX}{name}"));
         at_once(self.source.delete(&key, None)).unwrap();
     }
 
-    fn write_destination(&self, name: &str) {
+    pub fn write_destination(&self, name: &str) {
         let serial = self.next();
         let key = ObjectKey::new(format!("{DESTINATION_PREFIX}{name}"));
         let content_type = Some(FOREIGN.to_owned());
@@ -455,7 +559,7 @@ impl Others {
         self.as_stranger(|| at_once(self.destination.put(put, full(bytes))).map(|_| ()).unwrap());
     }
 
-    fn delete_destination(&self, name: &str) {
+    pub fn delete_destination(&self, name: &str) {
         let key = ObjectKey::new(format!("{DESTINATION_PREFIX}{name}"));
         self.as_stranger(|| at_once(self.destination.delete(&key, None)).unwrap());
     }
@@ -474,11 +578,36 @@ pub enum How {
     Closed(Box<Run>, Vec<Note>),
     /// Asked to stop, or halted by an error.
     Stopped(String),
+    /// Nothing waits any more; there was no run.
+    Idle,
+}
+
+/// Takes the changes that were told, as `s3-event` does: a message that failed comes again.
+async fn take_events(stage: &Stage, told: &Mutex<Vec<events::Change>>) {
+    for _ in 0..3 {
+        let changes = told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if changes.is_empty() {
+            return;
+        }
+        if events::take(stage, &changes).await.is_ok() {
+            told.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        } else {
+            stage.clock.sleep(VISIBILITY_MS).await;
+        }
+    }
 }
 
 impl World {
     /// Inside a runtime whose time is paused.
     pub async fn new(nature: Nature) -> Self {
+        let world = Self::bare(nature);
+        world.populate();
+        tokio::time::advance(Duration::from_mins(10)).await;
+        world
+    }
+
+    /// With nothing in it but somebody else's upload.
+    pub fn bare(nature: Nature) -> Self {
         let began = Instant::now();
         let clock: Arc<dyn Clock> = Arc::new(VirtualClock::new(began, 0, nature.seed));
         let skewed: Arc<dyn Clock> = Arc::new(VirtualClock::new(began, nature.skew_ms, 0));
@@ -507,6 +636,7 @@ impl World {
         let (ledger, queue) = (Arc::<MemoryLedger>::default(), Arc::new(queue));
         let state = OthersState {
             chance: Chance::new(nature.seed),
+            plan: None,
             left: 0,
             serial: 0,
             to_wipe: None,
@@ -524,7 +654,7 @@ impl World {
         // Somebody else's upload of a key of ours is older than anything that we do.
         let key = ObjectKey::new(format!("{DESTINATION_PREFIX}{}", Others::name(4)));
         let foreign_upload = at_once(destination.create_upload(&key, &Write::default())).unwrap();
-        let world = Self {
+        Self {
             nature,
             source,
             destination,
@@ -533,12 +663,21 @@ impl World {
             queue,
             began,
             others,
+            amend: |_| {},
+            exempt: BTreeSet::new(),
+            events: Vec::new(),
             foreign_upload,
             lives: 0,
-        };
-        world.populate();
-        tokio::time::advance(Duration::from_mins(10)).await;
-        world
+        }
+    }
+
+    pub fn others(&self) -> &Others {
+        &self.others
+    }
+
+    /// Before the call whose name begins so, after so many of them, this happens.
+    pub fn plan(&self, plan: Option<Plan>) {
+        self.others.state().plan = plan;
     }
 
     fn populate(&self) {
@@ -562,8 +701,21 @@ impl World {
 
     /// The same command again, in a new process; `stop_after_ms`: it is asked to stop then.
     pub async fn live(&mut self, faults: Faults, stop_after_ms: Option<u64>) -> (Arc<Life>, How) {
+        self.live_for(&Errand::default(), faults, stop_after_ms).await
+    }
+
+    /// A new process, for this errand.
+    pub async fn live_for(
+        &mut self,
+        errand: &Errand,
+        faults: Faults,
+        stop_after_ms: Option<u64>,
+    ) -> (Arc<Life>, How) {
         let number = self.next_life();
-        let lived = self.live_as(number, faults, stop_after_ms).await;
+        let told = std::mem::take(&mut self.events);
+        let left = Mutex::new(told);
+        let lived = self.live_as(number, errand, &left, faults, stop_after_ms).await;
+        self.events = left.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.after_life();
         lived
     }
@@ -572,9 +724,10 @@ impl World {
     pub async fn live_together(&mut self, faults: [Faults; 2]) -> [(Arc<Life>, How); 2] {
         let numbers = [self.next_life(), self.next_life()];
         let [one, other] = faults;
+        let (errand, none) = (Errand::default(), Mutex::default());
         let together = tokio::join!(
-            self.live_as(numbers[0], one, None),
-            self.live_as(numbers[1], other, None),
+            self.live_as(numbers[0], &errand, &none, one, None),
+            self.live_as(numbers[1], &errand, &none, other, None),
         );
         self.after_life();
         together.into()
@@ -609,12 +762,13 @@ impl World {
     async fn live_as(
         &self,
         number: u64,
+        errand: &Errand,
+        told: &Mutex<Vec<events::Change>>,
         faults: Faults,
         stop_after_ms: Option<u64>,
     ) -> (Arc<Life>, How) {
         let (others, nature) = (self.others.clone(), self.nature.clone());
-        let disturbance: Disturbance = Arc::new(move || others.maybe_disturb(&nature));
-        let circles = faults.dies_at.is_none();
+        let disturbance: Disturbance = Arc::new(move |call| others.maybe_disturb(&nature, call));
         let faults = Faults { dies_at: faults.dies_at.or(Some(CALLS_MAX)), ..faults };
         let seed = self.nature.seed.wrapping_mul(1_000).wrapping_add(number);
         let life = Arc::new(Life::new(faults, seed, disturbance));
@@ -632,16 +786,34 @@ impl World {
             stopping.store(true, std::sync::atomic::Ordering::Relaxed);
             std::future::pending::<()>().await;
         };
-        let hooks = Hooks { lines: None, listing_done: Arc::default(), manifest: None };
-        let range = ScanRange::whole();
-        let run = driver::run(stage, asked, "the same command", range, hooks);
+        let run = async {
+            take_events(&stage, told).await;
+            match (errand.host, errand.range.clone()) {
+                (Host::Process, Some(range)) => {
+                    let lines = errand.lines.clone();
+                    let hooks = Hooks { lines, listing_done: Arc::default(), manifest: None };
+                    let run = driver::run(stage, asked, "the same command", range, hooks);
+                    self.how(Box::pin(run).await).await
+                }
+                (_, range) => {
+                    let is_run = range.is_some();
+                    let lines = errand.lines.clone();
+                    let run = functions::run(&stage, asked, range, lines).await;
+                    match run {
+                        Some(run) => self.how(Ok(Ended::Closed(run))).await,
+                        None if is_run => How::Stopped("it does not end".to_owned()),
+                        None => How::Idle,
+                    }
+                }
+            }
+        };
         let how = tokio::select! {
             biased;
             () = life.death() => How::Died,
-            ended = Box::pin(run) => self.how(ended).await,
+            how = Box::pin(run) => how,
             () = stopper => How::Died,
         };
-        if circles && matches!(how, How::Died) {
+        if matches!(how, How::Died) && life.calls() >= CALLS_MAX {
             self.complain(format!("the process makes {CALLS_MAX} calls and does not end"));
         }
         (life, how)
@@ -681,7 +853,8 @@ impl World {
             source: at("source", SOURCE_PREFIX),
             destination: at("destination", DESTINATION_PREFIX),
         };
-        let policy = self.nature.policy();
+        let mut policy = self.nature.policy();
+        (self.amend)(&mut policy);
         let store = |inner: &Arc<MemoryStore>, name| -> Arc<dyn ObjectStore> {
             Arc::new(FaultyStore { inner: inner.clone(), life: life.clone(), name })
         };
@@ -808,8 +981,8 @@ impl World {
         let never = [
             (Outcome::Kept, self.nature.overwrite == Overwrite::Always),
             (Outcome::Deleted, !self.nature.deletes),
-            (Outcome::Filtered, true),
-            (Outcome::Archived, true),
+            (Outcome::Filtered, self.exempt.is_empty()),
+            (Outcome::Archived, self.exempt.is_empty()),
         ];
         for (outcome, is_wrong) in never {
             if is_wrong && totals.account.get(outcome).objects > 0 {
@@ -850,6 +1023,16 @@ impl World {
             }
     }
 
+    /// Complains unless the destination has nothing at a key, or, if `foreign`, what somebody else put
+    /// there.
+    pub fn expect_left(&self, name: &str, foreign: bool) {
+        let key = ObjectKey::new(format!("{DESTINATION_PREFIX}{name}"));
+        let there = self.destination.object(&key);
+        if there.as_ref().map(|there| is_foreign(there)) != foreign.then_some(true) {
+            self.complain(format!("{name}: not left alone: {there:?}"));
+        }
+    }
+
     /// Complains unless the destination is what it should be once nobody writes any more, and no
     /// upload is left open.
     pub async fn expect_settled(&self) {
@@ -872,6 +1055,10 @@ impl World {
         };
         let here = rest(self.source.keys(), SOURCE_PREFIX);
         let there = rest(self.destination.keys(), DESTINATION_PREFIX);
+        let counts = |names: &BTreeSet<String>| -> BTreeSet<String> {
+            names.difference(&self.exempt).cloned().collect()
+        };
+        let (here, there) = (counts(&here), counts(&there));
         if self.nature.deletes && here != there {
             self.complain(format!("the keys differ: {here:?} {there:?}"));
         }

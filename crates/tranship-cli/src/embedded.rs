@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tranship_adapters::stores::s3::vendors::ETags;
 use tranship_adapters::stores::s3::{S3Settings, Sse as StoreSse, check_ca_bundle};
-use tranship_core::error::{Disposition, ErrorKind, StoreError};
+use tranship_core::error::{Disposition, ErrorKind, LedgerError, StoreError};
 use tranship_core::finder::KeyLines;
 use tranship_core::location::Location;
 use tranship_core::outcome::Outcome;
@@ -89,13 +90,15 @@ pub(crate) async fn run(
         () = stop.requested() => return Err(interrupted_before()),
     };
     let mut gathered = Gathered::begin(files)?;
+    let ledger = engine.ledger_name();
+    let with_ledger = |error| failure_at(error, &ledger);
     reporter.run_started(&RunStart {
         transfer_id: names.transfer_id.clone(),
         source: names.source.clone(),
         destination: names.destination.clone(),
         ledger: engine.ledger_name(),
         dry_run: names.dry_run,
-        resumed: engine.resumes().await.map_err(failure)?,
+        resumed: engine.resumes().await.map_err(with_ledger)?,
     });
     for text in engine.advice() {
         reporter.warning(text);
@@ -116,7 +119,7 @@ pub(crate) async fn run(
         }
     }));
     let watched = watched(running, reporter, stop, &stopping, progress.clone(), listing_done);
-    let finished = timed(watched, timeline, &progress, begin).await.map_err(failure)?;
+    let finished = timed(watched, timeline, &progress, begin).await.map_err(with_ledger)?;
     let elapsed_ms = elapsed_ms(begin);
     let failures = list_of(gathered.list.take(), &finished.ended, files)?;
     let summary = Summary {
@@ -288,7 +291,9 @@ async fn unreachable_watch<T>() -> T {
 fn ending(ended: &Ended) -> Ending {
     match ended {
         Ended::Interrupted(_) => Ending::Interrupted,
-        Ended::Halted(_, error) => Ending::Halted { reason: error.to_string() },
+        Ended::Halted(_, error) => {
+            Ending::Halted { reason: format!("{error}{}", mend(error.kind)) }
+        }
         Ended::Closed(run) if run.state == RunState::Complete => Ending::Complete,
         Ended::Closed(run) => {
             let unsettled = run.totals.as_ref().map_or(0, |totals| totals.unsettled.objects);
@@ -300,6 +305,27 @@ fn ending(ended: &Ended) -> Ending {
             Ending::Incomplete { reason }
         }
     }
+}
+
+/// What to do about an error that halted a run, in whose midst either side may be meant.
+fn mend(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Unauthenticated => "; give credentials that are good now",
+        ErrorKind::Denied => "; give credentials that are allowed to do this",
+        ErrorKind::Encryption => "; give credentials that may use the encryption key",
+        // The message itself says it.
+        _ => "",
+    }
+}
+
+/// What stopped the whole command while it used this ledger.
+fn failure_at(error: EngineError, ledger: &str) -> Failure {
+    let EngineError::Rows(LedgerError::Unavailable(why)) = error else { return failure(error) };
+    Failure::new(
+        Exit::Ledger,
+        format!("the ledger {ledger} cannot be used now: {why}"),
+        "check the free space and the permissions of its folder, and run the same command again; it goes on where it stopped",
+    )
 }
 
 /// What stopped the whole command, with its exit code and advice.
@@ -346,8 +372,11 @@ pub(crate) fn advice(side: Side, error: &StoreError) -> String {
                 "give credentials that are allowed s3:ListBucket, s3:GetObject{writes} there: in the environment, as --{side}-profile, or none at all for a public bucket with --{side}-anonymous"
             )
         }
+        ErrorKind::ClockSkewed => {
+            "set this machine's clock, best by a time service such as NTP".to_owned()
+        }
         ErrorKind::Unauthenticated => format!(
-            "give credentials that are good now, in the environment or as --{side}-profile, or none at all for a public bucket with --{side}-anonymous; signatures also need the right time of this machine's clock"
+            "give credentials that are good now, in the environment or as --{side}-profile, or none at all for a public bucket with --{side}-anonymous"
         ),
         ErrorKind::Throttled | ErrorKind::Unavailable => format!(
             "check --{side}-endpoint and the network; a certificate authority of your own needs --ca-bundle"
@@ -379,11 +408,15 @@ fn parts(settings: &CopySettings) -> Result<Parts, Failure> {
     };
     Ok(Parts {
         transfer: settings.transfer.clone(),
-        source: side(&settings.source, pem.as_deref()),
+        source: S3Settings {
+            classes: settings.class_map.clone(),
+            ..side(&settings.source, pem.as_deref())
+        },
         destination,
         policy: policy(settings)?,
         delete_unversioned: settings.delete.as_ref().is_some_and(|delete| delete.unversioned),
-        server_side_if_possible: settings.server_side == ServerSideCopy::Auto,
+        server_side_if_possible: settings.server_side == ServerSideCopy::Auto
+            && settings.destination.vendor.quirks.part_copy,
         ledger: Some(settings.ledger.clone()),
         fingerprint: fingerprint(settings, keys.as_ref().map(KeysFile::checksum)),
         lines: keys.map(|keys| -> Arc<dyn KeyLines> { Arc::new(keys) }),
@@ -406,10 +439,13 @@ pub(crate) fn side(side: &SideSettings, pem: Option<&[u8]>) -> S3Settings {
     let Location { endpoint, bucket, .. } = &side.location;
     S3Settings {
         bucket: bucket.clone(),
+        bucket_endpoint: side.bucket_endpoint,
         region: side.region.clone(),
         endpoint: endpoint.clone(),
-        // Stores behind an endpoint of their own rarely have a name for each bucket.
-        path_style: side.path_style.unwrap_or(endpoint.is_some()),
+        vendor: Some(side.vendor),
+        path_style: side.path_style.unwrap_or(side.vendor.quirks.path_style),
+        list_version: side.list_version,
+        list_encoding: side.list_encoding,
         anonymous: side.anonymous,
         requester_pays: side.requester_pays,
         profile: side.profile.clone(),
@@ -422,10 +458,11 @@ pub(crate) fn side(side: &SideSettings, pem: Option<&[u8]>) -> S3Settings {
 /// A file of keys counts by what is in it, since a run goes on at a line of it.
 fn fingerprint(settings: &CopySettings, keys: Option<u64>) -> String {
     let CopySettings { select, compare, overwrite, trust_size_and_time, delete, .. } = settings;
-    let CopySettings { storage_class, acl, sse, tags, token, part_size_bytes, .. } = settings;
+    let CopySettings { storage_class, class_map, acl, sse, tags, token, part_size_bytes, .. } =
+        settings;
     let threshold = settings.multipart_threshold_bytes;
     let what = (select, compare, overwrite, trust_size_and_time, delete.is_some());
-    let how = (storage_class, acl, sse, tags, token, part_size_bytes, threshold);
+    let how = (storage_class, class_map, acl, sse, tags, token, part_size_bytes, threshold);
     format!("{what:?} {how:?} {keys:?}")
 }
 
@@ -448,7 +485,7 @@ fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
         }),
         storage_class: settings.storage_class.clone(),
         metadata: true,
-        tags: settings.tags,
+        tags: settings.tags && settings.destination.vendor.quirks.tags,
         token: settings.token,
         server_side: match settings.server_side {
             ServerSideCopy::Always => ServerSide::Always,
@@ -456,7 +493,9 @@ fn policy(settings: &CopySettings) -> Result<Policy, Failure> {
         },
         multipart_threshold_bytes: settings.multipart_threshold_bytes,
         part_size_bytes: settings.part_size_bytes,
-        fenced: true,
+        fenced: settings.conditions,
+        composites_follow: settings.source.vendor.quirks.etags == ETags::Md5,
+        source_lists_late: settings.source.vendor.quirks.lists_late,
         // The first attempt is no retry.
         failures_max: settings.retries + 1,
         // Whoever runs the command again wants it tried again.

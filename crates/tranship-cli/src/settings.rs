@@ -14,6 +14,7 @@ mod verify;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use tranship_adapters::stores::s3::vendors::{ListVersion, Vendor};
 use tranship_core::forecast::Band;
 use tranship_core::location::{Location, Transfer};
 use tranship_core::object::{Millis, PART_SIZE_MAX_BYTES, PART_SIZE_MIN_BYTES};
@@ -74,6 +75,10 @@ pub struct CopySettings {
     pub delete: Option<DeleteSettings>,
     /// `None`: the source's is kept.
     pub storage_class: Option<String>,
+    /// Classes of the source, and those that are written in their place.
+    pub class_map: Vec<(String, String)>,
+    /// Whether the destination honours conditions on writes.
+    pub conditions: bool,
     pub acl: Option<String>,
     pub sse: Option<Sse>,
     pub tags: bool,
@@ -105,6 +110,12 @@ pub struct CopySettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SideSettings {
     pub location: Location,
+    pub vendor: &'static Vendor,
+    /// `None`: the vendor's.
+    pub list_version: Option<ListVersion>,
+    pub list_encoding: Option<bool>,
+    /// The endpoint is a domain of the bucket's own.
+    pub bucket_endpoint: bool,
     pub region: Option<String>,
     pub profile: Option<String>,
     /// `None`: the endpoint decides.

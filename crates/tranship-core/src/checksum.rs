@@ -18,22 +18,25 @@ pub enum Algorithm {
     Crc64Nvme,
     Crc32C,
     Crc32,
+    /// ECMA-182, as Chinese vendors keep it; Amazon S3 takes none.
+    Crc64Xz,
 }
 
 impl Algorithm {
-    pub const ALL: [Self; 3] = [Self::Crc64Nvme, Self::Crc32C, Self::Crc32];
+    pub const ALL: [Self; 4] = [Self::Crc64Nvme, Self::Crc32C, Self::Crc32, Self::Crc64Xz];
 
     fn crc(self) -> CrcAlgorithm {
         match self {
             Self::Crc64Nvme => CrcAlgorithm::Crc64Nvme,
             Self::Crc32C => CrcAlgorithm::Crc32Iscsi,
             Self::Crc32 => CrcAlgorithm::Crc32IsoHdlc,
+            Self::Crc64Xz => CrcAlgorithm::Crc64Xz,
         }
     }
 
     fn width_bytes(self) -> usize {
         match self {
-            Self::Crc64Nvme => 8,
+            Self::Crc64Nvme | Self::Crc64Xz => 8,
             Self::Crc32C | Self::Crc32 => 4,
         }
     }
@@ -126,6 +129,7 @@ mod tests {
             (Algorithm::Crc64Nvme, 0xae8b_1486_0a79_9888),
             (Algorithm::Crc32C, 0xe306_9283),
             (Algorithm::Crc32, 0xcbf4_3926),
+            (Algorithm::Crc64Xz, 0x995d_c9bb_df19_39fa),
         ] {
             assert_eq!(crc(algorithm, b"123456789"), value, "{algorithm:?}");
             assert_eq!(algorithm.decode(&algorithm.encode(value)), Some(value));

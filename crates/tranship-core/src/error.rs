@@ -36,6 +36,8 @@ pub enum ErrorKind {
     Forbidden,
     /// There are no credentials, or the store knows nobody by them: wrong, revoked, expired.
     Unauthenticated,
+    /// The store's clock and ours are apart: no signature is good.
+    ClockSkewed,
     /// The bucket is in another region; the message names it.
     WrongRegion,
     /// The encryption key is disabled, or may not be used.
@@ -77,6 +79,7 @@ impl ErrorKind {
             Self::NoSuchBucket
             | Self::Denied
             | Self::Unauthenticated
+            | Self::ClockSkewed
             | Self::WrongRegion
             | Self::Encryption => Disposition::Halt,
         }

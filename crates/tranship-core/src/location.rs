@@ -11,24 +11,38 @@ use crate::object::{KEY_LENGTH_MAX_BYTES, ObjectKey};
 /// One side of the transfer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Location {
+    /// What a person writes before `://`. It names the kind of store, and is no part of the place.
+    #[serde(default = "of_s3")]
+    pub scheme: String,
     /// Canonical: scheme, host in lower case, port. `None` is Amazon S3 itself.
     pub endpoint: Option<String>,
     pub bucket: String,
     pub prefix: String,
 }
 
+fn of_s3() -> String {
+    "s3".to_owned()
+}
+
 impl Location {
     pub fn new(endpoint: Option<&str>, bucket: &str, prefix: &str) -> Self {
         Self {
+            scheme: of_s3(),
             endpoint: endpoint.map(canonical_endpoint),
             bucket: bucket.to_owned(),
             prefix: prefix.to_owned(),
         }
     }
 
+    /// The same place, written with the scheme of its kind of store.
+    #[must_use]
+    pub fn with_scheme(self, scheme: &str) -> Self {
+        Self { scheme: scheme.to_owned(), ..self }
+    }
+
     /// `s3://bucket/prefix`, escaped for a person.
     pub fn display(&self) -> String {
-        format!("s3://{}/{}", self.bucket, crate::object::escape(&self.prefix))
+        format!("{}://{}/{}", self.scheme, self.bucket, crate::object::escape(&self.prefix))
     }
 
     fn same_bucket(&self, other: &Self) -> bool {

@@ -8,13 +8,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
+    /// It grew by appending; its copy does not.
+    Appendable,
+    /// A storage class that has no equal at the destination: the copy has the bucket's own.
+    Class,
+    /// Content-Disposition, which the source's store overlays with one of its own.
+    Disposition,
     /// Headers or user metadata, and they are switched off.
     Headers,
+    /// A link to another object: the copy has that one's bytes.
+    Link,
     /// Retention or legal hold.
     Lock,
     /// User metadata that the source's store says it has and cannot return.
     Metadata,
-    /// The source has tags, and they are switched off.
+    /// The source has tags, and they are switched off, or the destination has none.
     Tags,
     /// User metadata left no room for the copy token.
     Token,
@@ -24,10 +32,14 @@ impl Loss {
     /// For a person.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Appendable => "that they can be appended to: the copies are plain objects",
+            Self::Class => "storage class: it has no equal at the destination, which chooses",
+            Self::Disposition => "Content-Disposition, which the source's store hides",
             Self::Headers => "headers and user metadata, which are switched off",
+            Self::Link => "that they are links: the copies have the bytes that those lead to",
             Self::Lock => "retention or legal hold",
             Self::Metadata => "user metadata that the source cannot return",
-            Self::Tags => "tags, which are switched off",
+            Self::Tags => "tags, which are switched off, or which the destination does not have",
             Self::Token => "copy token: no room in the user metadata, the ledger remembers instead",
         }
     }

@@ -68,9 +68,23 @@ pub fn escape(text: &str) -> String {
 }
 
 /// An opaque change detector, without its quotes. Compared with another store's only where both
-/// are known to mean MD5.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// are known to mean MD5. Some stores write the digits of an MD5 in capitals: it is the same `ETag`,
+/// and goes back to its store as it came.
+#[derive(Clone, Eq, Serialize, Deserialize)]
 pub struct ETag(String);
+
+impl PartialEq for ETag {
+    fn eq(&self, other: &Self) -> bool {
+        let (a, b) = (&self.0, &other.0);
+        a == b || (self.form() != ETagForm::Opaque && a.eq_ignore_ascii_case(b))
+    }
+}
+
+impl std::hash::Hash for ETag {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.to_ascii_lowercase().hash(state);
+    }
+}
 
 /// What the form of an `ETag` says about it. Form is not proof: an encrypted object's `ETag` has the
 /// plain form too.

@@ -2,7 +2,7 @@
 
 use regex::RegexSet;
 
-use crate::object::{Millis, ObjectKey};
+use crate::object::{ETag, ETagForm, Millis, ObjectKey};
 
 /// When two objects are held to be equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +106,11 @@ pub struct Policy {
     pub part_size_bytes: Option<u64>,
     /// Whether the destination honours conditions on writes.
     pub fenced: bool,
+    /// Whether the source's `ETag`s of the form `…-N` follow from the MD5s of its parts, so that a copy
+    /// in the same parts has the same one.
+    pub composites_follow: bool,
+    /// Whether the source's listing may show late what was written: then it proves no absence by itself.
+    pub source_lists_late: bool,
     /// Deliveries of a task in which an object really failed before it is settled as failed.
     pub failures_max: u32,
     /// What an earlier run gave up is tried again, even if its source has not changed.
@@ -161,6 +166,25 @@ impl Default for Limits {
     }
 }
 
+impl Policy {
+    /// What an `ETag` of the source says.
+    pub fn form_of(&self, etag: &ETag) -> ETagForm {
+        match etag.form() {
+            ETagForm::Composite { .. } if !self.composites_follow => ETagForm::Opaque,
+            form => form,
+        }
+    }
+
+    /// The number of parts that an object of the source was uploaded in, where a copy in the same parts
+    /// would have the same `ETag`.
+    pub fn parts_to_keep(&self, etag: &ETag) -> Option<u32> {
+        match self.form_of(etag) {
+            ETagForm::Composite { parts } => Some(parts),
+            ETagForm::Plain | ETagForm::Opaque => None,
+        }
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
@@ -177,6 +201,8 @@ impl Default for Policy {
             multipart_threshold_bytes: 64 << 20,
             part_size_bytes: None,
             fenced: true,
+            composites_follow: true,
+            source_lists_late: false,
             failures_max: 5,
             retry_parked: true,
             dry_run: false,

@@ -162,6 +162,7 @@ pub fn is_final(kind: ErrorKind) -> bool {
         kind,
         ErrorKind::Denied
             | ErrorKind::Unauthenticated
+            | ErrorKind::ClockSkewed
             | ErrorKind::Encryption
             | ErrorKind::WrongRegion
             | ErrorKind::NoSuchBucket

@@ -289,7 +289,8 @@ pub(crate) async fn head_if_there(
     }
 }
 
-/// Whether the source provably has no such key: a HEAD's 404 proves nothing, an exact listing does.
+/// Whether the source provably has no such key: a HEAD's 404 proves nothing, an exact listing does,
+/// unless it may be late. Then a GET has to say so, too, in an answer with a body.
 pub(crate) async fn source_is_gone(stage: &Stage, key: &ObjectKey) -> Result<bool, StoreError> {
     let request = crate::store::ListRequest {
         prefix: key.as_str().to_owned(),
@@ -297,5 +298,15 @@ pub(crate) async fn source_is_gone(stage: &Stage, key: &ObjectKey) -> Result<boo
         ..crate::store::ListRequest::default()
     };
     let page = stage.retried(|| stage.source.list(&request)).await?;
-    Ok(page.objects.first().is_none_or(|listed| listed.key != *key))
+    if page.objects.first().is_some_and(|listed| listed.key == *key) {
+        return Ok(false);
+    }
+    if !stage.policy.source_lists_late {
+        return Ok(true);
+    }
+    match stage.retried(|| stage.source.get(key, None, None)).await {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind == ErrorKind::NoSuchKey => Ok(true),
+        Err(error) => Err(error),
+    }
 }

@@ -8,6 +8,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+use tranship_adapters::stores::s3::vendors::{AMAZON, COMPATIBLE, ETags, Vendor};
 use tranship_core::location::{Location, Transfer};
 use tranship_core::policy::{Compare, DeleteGuard, Limits, Overwrite, Policy};
 
@@ -34,6 +35,7 @@ pub enum Access {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Side {
     pub location: Location,
+    pub vendor: &'static Vendor,
     pub region: Option<String>,
     pub path_style: Option<bool>,
     pub access: Access,
@@ -139,8 +141,6 @@ const LEVELS: &[Word<tracing::Level>] = &[
 ];
 const PATH_STYLE: &[Word<Option<bool>>] =
     &[("auto", None), ("true", Some(true)), ("false", Some(false))];
-/// Whether the store is Amazon's own, which needs no endpoint.
-const KINDS: &[Word<bool>] = &[("amazon-s3", true), ("s3-compatible", false)];
 const SSE: &[Word<Option<bool>>] =
     &[("none", None), ("AES256", Some(false)), ("aws:kms", Some(true))];
 
@@ -159,7 +159,7 @@ impl Settings {
             );
         }
         let sse = sse(&mut read);
-        let policy = policy(&mut read);
+        let policy = by_vendors(policy(&mut read), source.vendor, destination.vendor);
         let settings = Self {
             requester_pays: read.word("TRANSHIP_SOURCE_REQUESTER_PAYS", BOOLEAN, false),
             expected_owner: read.text("TRANSHIP_DESTINATION_EXPECTED_OWNER"),
@@ -214,16 +214,28 @@ fn usize_of(number: u64) -> usize {
 }
 
 fn source(read: &mut Reader<'_>) -> Side {
-    let amazon = read.word("TRANSHIP_SOURCE_KIND", KINDS, true);
+    let kinds: Vec<Word<_>> = Vendor::all().map(|vendor| (vendor.kind, vendor)).collect();
+    let kind = read.word("TRANSHIP_SOURCE_KIND", &kinds, &AMAZON);
     let bucket = read.required("TRANSHIP_SOURCE_BUCKET");
     let prefix = read.text("TRANSHIP_SOURCE_PREFIX").unwrap_or_default();
-    let endpoint = read.endpoint("TRANSHIP_SOURCE_ENDPOINT");
-    if !amazon && endpoint.is_none() {
+    let region = read.text("TRANSHIP_SOURCE_REGION");
+    let given = read.endpoint("TRANSHIP_SOURCE_ENDPOINT");
+    if kind == &COMPATIBLE && given.is_none() {
         read.mistake(
             "TRANSHIP_SOURCE_ENDPOINT",
             "TRANSHIP_SOURCE_KIND is s3-compatible, and such a store needs an endpoint",
         );
     }
+    let vendor = if kind.scheme == "s3" { Vendor::of_endpoint(given.as_deref()) } else { kind };
+    let endpoint = given.or_else(|| {
+        kind.endpoint(region.as_deref(), false).unwrap_or_else(|_| {
+            read.mistake(
+                "TRANSHIP_SOURCE_REGION",
+                "TRANSHIP_SOURCE_KIND names a store whose endpoint follows from its region: name that, or set TRANSHIP_SOURCE_ENDPOINT",
+            );
+            None
+        })
+    });
     let secret = read.text("TRANSHIP_SOURCE_CREDENTIALS");
     let own = read.word("TRANSHIP_SOURCE_IN_CURRENT_ACCOUNT", BOOLEAN, false);
     if own && secret.is_some() {
@@ -233,8 +245,9 @@ fn source(read: &mut Reader<'_>) -> Side {
         );
     }
     Side {
-        location: Location::new(endpoint.as_deref(), &bucket, &prefix),
-        region: read.text("TRANSHIP_SOURCE_REGION"),
+        location: Location::new(endpoint.as_deref(), &bucket, &prefix).with_scheme(vendor.scheme),
+        vendor,
+        region,
         path_style: read.word("TRANSHIP_SOURCE_PATH_STYLE", PATH_STYLE, None),
         access: access(secret, own),
     }
@@ -257,11 +270,24 @@ fn destination(read: &mut Reader<'_>) -> Side {
         ),
         _ => {}
     }
+    let vendor = Vendor::of_endpoint(endpoint.as_deref());
     Side {
-        location: Location::new(endpoint.as_deref(), &bucket, &prefix),
+        location: Location::new(endpoint.as_deref(), &bucket, &prefix).with_scheme(vendor.scheme),
+        vendor,
         region: read.text("TRANSHIP_DESTINATION_REGION"),
         path_style: read.word("TRANSHIP_DESTINATION_PATH_STYLE", PATH_STYLE, None),
         access: access(secret, own),
+    }
+}
+
+/// What the stores do not do is not asked of them.
+fn by_vendors(policy: Policy, source: &Vendor, destination: &Vendor) -> Policy {
+    Policy {
+        tags: policy.tags && destination.quirks.tags,
+        fenced: destination.quirks.conditions,
+        composites_follow: source.quirks.etags == ETags::Md5,
+        source_lists_late: source.quirks.lists_late,
+        ..policy
     }
 }
 

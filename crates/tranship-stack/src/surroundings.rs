@@ -124,8 +124,8 @@ fn store_settings(
     S3Settings {
         bucket: side.location.bucket.clone(),
         region: side.region.clone(),
-        // Stores behind an endpoint of their own rarely have a name for each bucket.
-        path_style: side.path_style.unwrap_or(endpoint.is_some()),
+        vendor: Some(side.vendor),
+        path_style: side.path_style.unwrap_or(side.vendor.quirks.path_style),
         endpoint,
         endpoint_as_configured: true,
         anonymous: side.access == Access::Anonymous,

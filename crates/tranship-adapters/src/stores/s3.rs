@@ -14,6 +14,8 @@ mod read;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod translate;
+pub mod vendors;
 mod watch;
 mod write;
 
@@ -36,6 +38,7 @@ use tranship_core::store::{
 };
 
 pub use self::settings::{S3Settings, Sse, StaticCredentials};
+use self::vendors::Quirks;
 pub use crate::http::{check_ca_bundle, http_client};
 use crate::secrets::{Generation, SecretCredentials};
 
@@ -85,6 +88,10 @@ impl S3Store {
     ) -> Result<Self, StoreError> {
         let client = config::client(&settings, http_client).await?;
         Ok(Self { client, settings })
+    }
+
+    fn quirks(&self) -> &'static Quirks {
+        &self.settings.vendor().quirks
     }
 
     fn bucket_name(&self) -> &str {
@@ -169,12 +176,13 @@ impl S3Store {
 
     fn error(&self, call: Call<'_>, kind: ErrorKind, message: impl Into<String>) -> StoreError {
         let key = call.key.map_or_else(String::new, |key| format!("/{key}"));
-        let context = format!("{} s3://{}{key}", call.operation, escape(self.bucket_name()));
+        let (operation, bucket) = (call.operation, escape(self.bucket_name()));
+        let context = format!("{operation} {}://{bucket}{key}", self.settings.vendor().scheme);
         StoreError::new(kind, context, message)
     }
 
     fn place(&self) -> &str {
-        self.settings.endpoint.as_deref().unwrap_or("Amazon S3")
+        self.settings.endpoint.as_deref().unwrap_or(self.settings.vendor().name)
     }
 }
 

@@ -5,12 +5,15 @@
 use clap::{Args, ValueHint};
 use serde::Serialize;
 
-use crate::settings::names::{ACLS, COMPARE, OVERWRITE, SERVER_SIDE, SSE, TRUST, names};
+use crate::settings::names::{
+    ACLS, COMPARE, LIST_VERSIONS, OVERWRITE, SERVER_SIDE, SSE, TRUST, names,
+};
 
 /// Options of `copy`. Serialised, the fields carry the options' names.
 #[derive(Debug, Clone, Default, Serialize, Args)]
 pub struct CopyArgs {
-    /// Where objects come from: s3://bucket/prefix. The prefix is a string, not a folder
+    /// Where objects come from: s3://bucket/prefix, or oss://, cos://, kodo://, gs://. The prefix is a string,
+    /// not a folder
     pub source: Option<String>,
     /// Where they go: s3://bucket/prefix, followed by what the source prefix leaves of the key
     pub destination: Option<String>,
@@ -51,10 +54,13 @@ pub struct CopyArgs {
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Source")]
 pub struct SourceArgs {
-    /// The store's S3 endpoint, such as https://oss-cn-hangzhou.aliyuncs.com; Amazon S3 if absent
+    /// The store's endpoint, such as https://minio.example:9000 [default: by scheme and region]
     #[arg(long, value_name = "URL")]
     pub source_endpoint: Option<String>,
-    /// The region that requests are signed for
+    /// Use the endpoint within the vendor's own network
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub source_internal: Option<bool>,
+    /// The bucket's region, as its vendor names it
     #[arg(long, value_name = "REGION")]
     pub source_region: Option<String>,
     /// The profile of the AWS configuration that credentials come from; goes before the environment's
@@ -63,12 +69,21 @@ pub struct SourceArgs {
     /// Put the bucket into the path, not the host name; decided by the endpoint if absent
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub source_path_style: Option<bool>,
+    /// The endpoint is a domain of the bucket's own, such as a CNAME: the bucket is named nowhere else
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub source_bucket_endpoint: Option<bool>,
     /// Sign nothing: a public bucket
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub source_anonymous: Option<bool>,
     /// Agree to pay for the requests and the traffic
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub source_requester_pays: Option<bool>,
+    /// List with this version of the protocol [default: the vendor's]
+    #[arg(long, value_name = "VERSION", value_parser = names(LIST_VERSIONS))]
+    pub source_list_version: Option<String>,
+    /// Ask for keys in listings in percent-encoded form [default: unless the vendor has none]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub source_list_encoding: Option<bool>,
 }
 
 /// Options of the side that is written.
@@ -76,10 +91,13 @@ pub struct SourceArgs {
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Destination")]
 pub struct DestinationArgs {
-    /// The store's S3 endpoint, such as https://oss-cn-hangzhou.aliyuncs.com; Amazon S3 if absent
+    /// The store's endpoint, such as https://minio.example:9000 [default: by scheme and region]
     #[arg(long, value_name = "URL")]
     pub destination_endpoint: Option<String>,
-    /// The region that requests are signed for
+    /// Use the endpoint within the vendor's own network
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub destination_internal: Option<bool>,
+    /// The bucket's region, as its vendor names it
     #[arg(long, value_name = "REGION")]
     pub destination_region: Option<String>,
     /// The profile of the AWS configuration that credentials come from; goes before the environment's
@@ -88,12 +106,25 @@ pub struct DestinationArgs {
     /// Put the bucket into the path, not the host name; decided by the endpoint if absent
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub destination_path_style: Option<bool>,
+    /// The endpoint is a domain of the bucket's own, such as a CNAME: the bucket is named nowhere else
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub destination_bucket_endpoint: Option<bool>,
     /// Sign nothing: a public bucket
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub destination_anonymous: Option<bool>,
     /// Agree to pay for the requests and the traffic
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub destination_requester_pays: Option<bool>,
+    /// List with this version of the protocol [default: the vendor's]
+    #[arg(long, value_name = "VERSION", value_parser = names(LIST_VERSIONS))]
+    pub destination_list_version: Option<String>,
+    /// Ask for keys in listings in percent-encoded form [default: unless the vendor has none]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub destination_list_encoding: Option<bool>,
+    /// Whether the store honours conditions on writes [default: the vendor's]. Without them the source is
+    /// looked at after each write
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub destination_conditions: Option<bool>,
     /// Refuse to write if the destination bucket is not this account's (12 digits)
     #[arg(long, value_name = "ACCOUNT")]
     pub expected_bucket_owner: Option<String>,
@@ -186,6 +217,9 @@ pub struct CarryArgs {
     /// Write this storage class; keep takes the source's [default: keep]
     #[arg(long, value_name = "CLASS")]
     pub storage_class: Option<String>,
+    /// Write the class TO for what the source has in FROM (repeatable) [default: the nearest of Amazon's]
+    #[arg(long, value_name = "FROM=TO")]
+    pub map_storage_class: Vec<String>,
     /// Ask for this canned ACL [default: none]
     #[arg(long, value_name = "ACL", value_parser = names(ACLS))]
     pub acl: Option<String>,

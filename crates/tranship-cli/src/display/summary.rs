@@ -161,17 +161,18 @@ impl Summary {
     }
 
     fn write_table(&self, out: &mut String) -> std::fmt::Result {
+        let width = if self.dry_run { 16 } else { 10 };
         let row = |out: &mut String, name: &str, count: Count| {
             writeln!(
                 out,
-                "  {name:<10} {:>15} objects {:>12}",
+                "  {name:<width$} {:>15} objects {:>12}",
                 count_text(count.objects),
                 size_text(count.bytes)
             )
         };
         row(out, "listed", self.listed)?;
         for (outcome, count) in self.account.iter().filter(|(_, count)| count.objects > 0) {
-            row(out, outcome.name(), count)?;
+            row(out, if self.dry_run { foreseen(outcome) } else { outcome.name() }, count)?;
         }
         Ok(())
     }
@@ -207,5 +208,16 @@ impl Summary {
             )
         };
         format!("{}{reason}{failed}; {balance}", self.ending.name())
+    }
+}
+
+/// What would become of an object: nothing has been done to it yet.
+fn foreseen(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Copied => "would be copied",
+        Outcome::Deleted => "would be deleted",
+        Outcome::Kept => "would be kept",
+        Outcome::Failed => "would fail",
+        outcome => outcome.name(),
     }
 }

@@ -1,5 +1,6 @@
 //! Every option by name, and the words that some of them take.
 
+use tranship_adapters::stores::s3::vendors::ListVersion;
 use tranship_core::policy::{Compare, Overwrite};
 
 use super::{ServerSideCopy, SseMethod};
@@ -14,21 +15,30 @@ pub(crate) enum Kind {
 
 /// The options that may also stand in the environment and in a file. `--config` is not among them:
 /// it says where the file is.
-pub(crate) const OPTIONS: [(&str, Kind); 53] = [
+pub(crate) const OPTIONS: [(&str, Kind); 63] = [
     ("source", Kind::Value),
     ("destination", Kind::Value),
     ("source-endpoint", Kind::Value),
+    ("source-internal", Kind::Switch),
     ("source-region", Kind::Value),
     ("source-profile", Kind::Value),
     ("source-path-style", Kind::Switch),
+    ("source-bucket-endpoint", Kind::Switch),
     ("source-anonymous", Kind::Switch),
     ("source-requester-pays", Kind::Switch),
+    ("source-list-version", Kind::Value),
+    ("source-list-encoding", Kind::Switch),
     ("destination-endpoint", Kind::Value),
+    ("destination-internal", Kind::Switch),
     ("destination-region", Kind::Value),
     ("destination-profile", Kind::Value),
     ("destination-path-style", Kind::Switch),
+    ("destination-bucket-endpoint", Kind::Switch),
     ("destination-anonymous", Kind::Switch),
     ("destination-requester-pays", Kind::Switch),
+    ("destination-list-version", Kind::Value),
+    ("destination-list-encoding", Kind::Switch),
+    ("destination-conditions", Kind::Switch),
     ("expected-bucket-owner", Kind::Value),
     ("include", Kind::List),
     ("exclude", Kind::List),
@@ -48,6 +58,7 @@ pub(crate) const OPTIONS: [(&str, Kind); 53] = [
     ("delete-unversioned", Kind::Switch),
     ("delete-manifest", Kind::Value),
     ("storage-class", Kind::Value),
+    ("map-storage-class", Kind::List),
     ("acl", Kind::Value),
     ("sse", Kind::Value),
     ("sse-kms-key-id", Kind::Value),
@@ -80,6 +91,9 @@ pub(crate) const COMPARE: [(&str, Compare); 5] = [
 
 pub(crate) const OVERWRITE: [(&str, Overwrite); 3] =
     [("always", Overwrite::Always), ("never", Overwrite::Never), ("newer", Overwrite::Newer)];
+
+pub(crate) const LIST_VERSIONS: [(&str, ListVersion); 2] =
+    [("1", ListVersion::V1), ("2", ListVersion::V2)];
 
 pub(crate) const TRUST: [(&str, ()); 1] = [("size+time", ())];
 

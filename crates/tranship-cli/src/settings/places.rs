@@ -1,10 +1,12 @@
 //! `s3://bucket/prefix` and endpoints: cut from strings, never through a URL parser.
 
+use tranship_adapters::stores::s3::vendors::{COMPATIBLE, Missing, Vendor};
 use tranship_core::location::{Location, Overlap, Transfer};
 use tranship_core::object::KEY_LENGTH_MAX_BYTES;
 
 use super::SideSettings;
 use super::layers::Layers;
+use super::names::LIST_VERSIONS;
 use crate::usage::{UsageError, did_you_mean, quoted, quoted_place};
 
 /// Bucket names of Amazon S3 since 2018.
@@ -12,11 +14,21 @@ const BUCKET_NAME_BYTES: std::ops::RangeInclusive<usize> = 3..=63;
 /// Bucket names elsewhere, and of Amazon's oldest buckets.
 const BUCKET_NAME_MAX_BYTES: usize = 255;
 
+/// What may stand before `://`.
+const SCHEMES: [&str; 5] = ["s3", "oss", "cos", "kodo", "gs"];
+
 /// Reads one side: `side` is `source` or `destination`.
 pub(super) fn read(layers: &Layers, side: &'static str) -> Result<SideSettings, UsageError> {
     let option = |name: &str| format!("{side}-{name}");
     let path_style = layers.switch(&option("path-style"))?;
-    let endpoint = endpoint(layers, &option("endpoint"))?;
+    let given = endpoint(layers, &option("endpoint"))?;
+    let vendor = vendor(layers, side, given)?;
+    let region = layers.owned(&option("region"));
+    let endpoint = match given {
+        Some(given) => Some(given.to_owned()),
+        None => derived(layers, side, vendor, region.as_deref())?,
+    };
+    let endpoint = endpoint.as_deref();
     let anonymous = layers.is_on(&option("anonymous"))?;
     let profile = layers.owned(&option("profile"));
     if anonymous && profile.is_some() {
@@ -34,10 +46,14 @@ pub(super) fn read(layers: &Layers, side: &'static str) -> Result<SideSettings, 
         ));
     }
     let by_amazon_rules = endpoint.is_none() && path_style != Some(true);
-    let (bucket, prefix) = bucket_and_prefix(layers, side, by_amazon_rules)?;
+    let (scheme, bucket, prefix) = bucket_and_prefix(layers, side, by_amazon_rules)?;
     Ok(SideSettings {
-        location: Location::new(endpoint, bucket, prefix),
-        region: layers.owned(&option("region")),
+        location: Location::new(endpoint, bucket, prefix).with_scheme(scheme),
+        vendor,
+        list_version: layers.word(&option("list-version"), &LIST_VERSIONS)?,
+        list_encoding: layers.switch(&option("list-encoding"))?,
+        bucket_endpoint: bucket_endpoint(layers, side, given)?,
+        region,
         profile,
         path_style,
         anonymous,
@@ -45,10 +61,84 @@ pub(super) fn read(layers: &Layers, side: &'static str) -> Result<SideSettings, 
     })
 }
 
-fn bucket_and_prefix<'a>(
+/// Whose store it is: by the scheme, or, behind `s3://`, by the endpoint's host.
+fn vendor(
+    layers: &Layers,
+    side: &'static str,
+    endpoint: Option<&str>,
+) -> Result<&'static Vendor, UsageError> {
+    let (scheme, _) = scheme_and_rest(layers, side)?;
+    let of_endpoint = Vendor::of_endpoint(endpoint);
+    match Vendor::of_scheme(scheme) {
+        Some(of_scheme) if of_scheme.scheme != "s3" => {
+            let is_anothers =
+                endpoint.is_some() && of_endpoint != of_scheme && of_endpoint != &COMPATIBLE;
+            if is_anothers {
+                let option = format!("{side}-endpoint");
+                let what = format!(
+                    "{} is an endpoint of {}, and {} says {}",
+                    layers.name(&option),
+                    of_endpoint.name,
+                    layers.name(side),
+                    of_scheme.name
+                );
+                let remedy = format!(
+                    "write {}://bucket/prefix, or leave the endpoint away",
+                    of_endpoint.scheme
+                );
+                return Err(layers.error(&option, what, remedy));
+            }
+            Ok(of_scheme)
+        }
+        Some(_) | None => Ok(of_endpoint),
+    }
+}
+
+fn bucket_endpoint(
+    layers: &Layers,
+    side: &'static str,
+    endpoint: Option<&str>,
+) -> Result<bool, UsageError> {
+    let option = format!("{side}-bucket-endpoint");
+    let is_on = layers.is_on(&option)?;
+    if is_on && endpoint.is_none() {
+        let what = format!("{} has no effect without an endpoint", layers.name(&option));
+        let remedy = format!("give the bucket's domain as --{side}-endpoint");
+        return Err(layers.error(&option, what, remedy));
+    }
+    Ok(is_on)
+}
+
+/// The endpoint that follows from scheme and region.
+fn derived(
+    layers: &Layers,
+    side: &'static str,
+    vendor: &Vendor,
+    region: Option<&str>,
+) -> Result<Option<String>, UsageError> {
+    let is_internal = layers.is_on(&format!("{side}-internal"))?;
+    vendor.endpoint(region, is_internal).map_err(|missing| match missing {
+        Missing::Region(example) => {
+            let what = format!("{} has no region, and its endpoint follows from it", vendor.name);
+            let remedy = format!("give --{side}-region, such as {example}, or --{side}-endpoint");
+            layers.error(side, what, remedy)
+        }
+        Missing::Internal => {
+            let option = format!("{side}-internal");
+            let what = format!(
+                "{}: no endpoint of its own network is known for {}",
+                layers.name(&option),
+                vendor.name
+            );
+            layers.error(&option, what, format!("name it with --{side}-endpoint"))
+        }
+    })
+}
+
+/// What stands before `://`, which must be a known scheme, and what stands behind it.
+fn scheme_and_rest<'a>(
     layers: &'a Layers,
     side: &'static str,
-    by_amazon_rules: bool,
 ) -> Result<(&'a str, &'a str), UsageError> {
     let name = layers.name(side);
     let Some(text) = layers.text(side) else {
@@ -56,10 +146,20 @@ fn bucket_and_prefix<'a>(
         let remedy = "name both sides: s3://bucket/prefix s3://bucket/prefix";
         return Err(layers.error(side, what, remedy));
     };
-    let Some(rest) = text.strip_prefix("s3://") else {
+    let known = text.split_once("://").filter(|(scheme, _)| Vendor::of_scheme(scheme).is_some());
+    known.ok_or_else(|| {
         let what = format!("{name} is not a place in a store: {}", quoted_place(text));
-        return Err(layers.error(side, what, scheme_remedy(text, side)));
-    };
+        layers.error(side, what, scheme_remedy(text, side))
+    })
+}
+
+fn bucket_and_prefix<'a>(
+    layers: &'a Layers,
+    side: &'static str,
+    by_amazon_rules: bool,
+) -> Result<(&'a str, &'a str, &'a str), UsageError> {
+    let name = layers.name(side);
+    let (scheme, rest) = scheme_and_rest(layers, side)?;
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     if let Some(reason) = wrong_bucket(bucket, by_amazon_rules) {
         let what = format!("{name} has a bucket name that {reason}: {}", quoted_place(bucket));
@@ -73,21 +173,25 @@ fn bucket_and_prefix<'a>(
             format!("a key has at most {KEY_LENGTH_MAX_BYTES} bytes: give a shorter prefix"),
         ));
     }
-    Ok((bucket, prefix))
+    Ok((scheme, bucket, prefix))
 }
 
 fn scheme_remedy(text: &str, side: &str) -> String {
     let form =
         format!("write s3://bucket/prefix, and the store's S3 endpoint as --{side}-endpoint");
     match text.split_once("://") {
-        Some((scheme, _)) if scheme.eq_ignore_ascii_case("s3") => {
-            "write s3:// in lower case".to_owned()
+        Some((scheme, _)) if Vendor::of_scheme(&scheme.to_ascii_lowercase()).is_some() => {
+            format!("write {}:// in lower case", scheme.to_ascii_lowercase())
         }
+        Some(("gcs", _)) => "write gs:// for Google Cloud Storage".to_owned(),
         Some(("http" | "https", _)) => format!("a URL is not cut apart: {form}"),
         Some((scheme, _)) => did_you_mean(
             scheme,
-            ["s3"],
-            &format!("only s3:// is known, and every S3-style store speaks it: {form}"),
+            SCHEMES,
+            &format!(
+                "known are {}:// for stores; any other that speaks S3: {form}",
+                SCHEMES.join("://, ")
+            ),
         ),
         None => format!("objects are copied between stores, not files: {form}"),
     }
@@ -206,11 +310,8 @@ pub(super) fn check_overlap(
     source: &SideSettings,
     destination: &SideSettings,
 ) -> Result<(), UsageError> {
-    let comparable = |side: &SideSettings| Location {
-        endpoint: Some(store_of(side)),
-        bucket: side.location.bucket.clone(),
-        prefix: side.location.prefix.clone(),
-    };
+    let comparable =
+        |side: &SideSettings| Location { endpoint: Some(store_of(side)), ..side.location.clone() };
     let transfer = Transfer { source: comparable(source), destination: comparable(destination) };
     let Some(overlap) = transfer.overlap() else { return Ok(()) };
     let (from, to) = (source.location.display(), destination.location.display());

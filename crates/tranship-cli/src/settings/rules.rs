@@ -47,6 +47,10 @@ pub(super) fn settings(
         trust_size_and_time: trust(layers, compare)?,
         delete,
         storage_class: storage_class(layers, &destination)?,
+        class_map: class_map(layers)?,
+        conditions: layers
+            .switch("destination-conditions")?
+            .unwrap_or(destination.vendor.quirks.conditions),
         acl: layers.word("acl", &ACLS)?.map(str::to_owned),
         sse: sse(layers)?,
         tags: !layers.is_on("no-tags")?,
@@ -252,6 +256,29 @@ fn storage_class(
     let otherwise = format!("give keep or one of {}", STORAGE_CLASSES.join(", "));
     let what = format!("{} does not know {}", layers.name(option), quoted(text));
     Err(layers.error(option, what, did_you_mean(text, STORAGE_CLASSES, &otherwise)))
+}
+
+/// `FROM=TO`, each of them once.
+fn class_map(layers: &Layers) -> Result<Vec<(String, String)>, UsageError> {
+    let option = "map-storage-class";
+    let is_class = |text: &str| {
+        let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+        !text.is_empty() && text.bytes().all(is_good)
+    };
+    let mut map: Vec<(String, String)> = Vec::new();
+    for text in layers.list(option) {
+        let pair = text.split_once('=').filter(|(from, to)| is_class(from) && is_class(to));
+        let Some((from, to)) = pair else {
+            let what = format!("{} {} names no two classes", layers.name(option), quoted(&text));
+            return Err(layers.error(option, what, "write FROM=TO, such as NEARLINE=STANDARD_IA"));
+        };
+        if map.iter().any(|(known, _)| known.eq_ignore_ascii_case(from)) {
+            let what = format!("{} maps {} twice", layers.name(option), quoted(from));
+            return Err(layers.error(option, what, "give each class of the source once"));
+        }
+        map.push((from.to_owned(), to.to_owned()));
+    }
+    Ok(map)
 }
 
 fn sse(layers: &Layers) -> Result<Option<Sse>, UsageError> {

@@ -4,7 +4,9 @@ use redb::{Database, TableDefinition};
 use tranship_adapters::embedded::EmbeddedFile;
 use tranship_server::{Fault, Matcher, Rule};
 
-use crate::support::{World, end, send, until};
+use crate::support::{
+    DESTINATION, MIB, SOURCE, World, end, expect_all_there, noise, run, send, until,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_or_damaged_file_is_left_untouched() {
@@ -75,5 +77,34 @@ async fn a_second_process_is_refused_while_the_first_works() {
     end(first);
     world.source.faults().clear();
     world.copy(&[]).expect(0, &["Resuming", "complete"]);
+    world.expect_equal();
+}
+
+/// A file may not grow any more, as on a disk that is full: the write fails in the midst of the run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_stops_the_run_which_goes_on_once_there_is_space() {
+    let world = World::new().await;
+    for n in 0..600 {
+        world.put(&format!("{:0200}/{n:04}", 0), noise(n, 20));
+    }
+    world.put("large", noise(1, 30 * MIB));
+    let options = ["--part-size", "5MiB", "--multipart-threshold", "6MiB", "--ledger", "x.redb"];
+    // How far an empty ledger grows; what it may grow further is less than the run needs.
+    drop(EmbeddedFile::open(world.path("sized.redb"), "another").unwrap());
+    let empty = std::fs::metadata(world.path("sized.redb")).unwrap().len();
+    // In blocks of 512 bytes: too few for any ledger, and too few for this run.
+    for blocks in [1, empty.div_ceil(512) + 512] {
+        // Without the trap the limit would be a signal, and not an error.
+        let limit = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+        let done = run(world.under("sh", &["-c", &limit, "sh"], &world.copying(&options)));
+        done.expect(5, &["x.redb", "cannot be", "the free space"]);
+        for key in world.there().keys(DESTINATION) {
+            let (here, there) =
+                (world.here().read(SOURCE, &key), world.there().read(DESTINATION, &key));
+            assert!(here == there, "{key}");
+        }
+    }
+    let done = world.copy(&[&options[..], &["--json"]].concat());
+    expect_all_there(&done.last_event(), 601);
     world.expect_equal();
 }

@@ -16,7 +16,10 @@ async fn a_wrong_command_line_is_explained() {
         (&["copy", "s3://aaa"], &["DESTINATION is missing", "the command line"]),
         (&["copy", "s3://aaa", "s3://bbb", "s3://ccc"], &["unexpected argument 's3://ccc'"]),
         (&["copy", "./here", "s3://bbb"], &["not a place in a store", "SOURCE", "not files"]),
-        (&["copy", "gs://aaa", "s3://bbb"], &["not a place in a store", "only s3:// is known"]),
+        (
+            &["copy", "ftp://aaa", "s3://bbb"],
+            &["not a place in a store", "s3://, oss://, cos://, kodo://, gs://"],
+        ),
         (&["copy", "s3://", "s3://bbb"], &["a bucket name that is empty", "SOURCE"]),
         (&["copy", "s3://a_b", "s3://bbb"], &["small letters", "--source-path-style"]),
         (&["copy", "s3://aaa", "s3://bbb", "--\u{1b}[31m"], &["unexpected argument"]),

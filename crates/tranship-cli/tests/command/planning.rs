@@ -195,6 +195,7 @@ async fn a_person_reads_a_plan_as_tables() {
         3,
         &[
             "dry run: nothing was written",
+            "would be copied",
             "12.0 MiB  in/large",
             "in/a/<odd>\\n\\u{202e}",
             "without evidence of being equal, and so copied again: 1 object, 700 B",

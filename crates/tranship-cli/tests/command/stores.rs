@@ -1,8 +1,12 @@
 //! Stores that refuse: which side, why, what to do; nothing is written.
 
-use tranship_server::ServerOptions;
+use std::collections::BTreeMap;
 
-use crate::support::{CANARY, DESTINATION, SOURCE, World, expect_outcomes, run};
+use tranship_server::{Fault, Matcher, Properties, Rule, ServerOptions};
+
+use crate::support::{
+    CANARY, DESTINATION, MIB, SOURCE, World, expect_all_there, expect_outcomes, noise, run,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_bucket_is_named_with_its_side() {
@@ -96,7 +100,124 @@ async fn wrong_and_missing_credentials_are_told_apart() {
     let words = ["the source", "no usable credentials", "AWS_ACCESS_KEY_ID", "--source-anonymous"];
     world.refuses(none, 4, &words);
     let no_profile = world.copying(&["--destination-profile", "nobody"]);
-    world.refuses(no_profile, 4, &["the destination", "no usable credentials", "nobody"]);
+    let config = format!("{}", world.path(".aws/config").display());
+    let words = ["the destination", "no usable credentials", "profile nobody", &config];
+    world.refuses(no_profile, 4, &words);
+    let mut elsewhere = world.copying(&["--source-profile", "nobody"]);
+    elsewhere.env("AWS_SHARED_CREDENTIALS_FILE", "/etc/keys");
+    world.refuses(elsewhere, 4, &["the source", "profile nobody", &config, "/etc/keys were read"]);
+}
+
+/// Objects of a transfer that is refused in the midst of it.
+const SMALL: u64 = 40;
+const PARTS: u64 = 8;
+
+/// The store answers nothing but this to one call, from some time on: the run halts with one message,
+/// keeps what was copied, and goes on from there.
+async fn halts_and_goes_on(
+    operation: &str,
+    skip: u64,
+    status: u16,
+    code: &'static str,
+    to_do: &str,
+) {
+    let fault = Fault::Refuse { status, code };
+    let what = format!("{operation} {fault:?}");
+    let at_source = operation == "GetObject";
+    let world = World::new().await;
+    for n in 0..SMALL {
+        world.put(&format!("{n:02}"), noise(n, 500));
+    }
+    world.put("large", noise(99, usize::try_from(PARTS).unwrap() * 5 * MIB));
+    let server = if at_source { &world.source } else { &world.destination };
+    server.faults().add(Rule::new(Matcher::on(operation), fault).skip(skip));
+    let options = ["--part-size", "5MiB", "--multipart-threshold", "6MiB", "--concurrency", "2"];
+    let done = world.copy(&options);
+    done.expect(4, &["halted", code, to_do, "to resume, run:"]);
+    let said = format!("{}{}", done.out, done.err);
+    assert_eq!(said.matches("halted").count(), 1, "{what}: {done}");
+    let was_copied = world.there().keys(DESTINATION);
+    let parts = world.destination.requests().count("UploadPart");
+    assert!(was_copied.len() < 41, "{what}: nothing was left to do");
+
+    server.faults().clear();
+    let done = world.copy(&[&options[..], &["--json"]].concat());
+    let begun = done.events().swap_remove(0);
+    assert_eq!(begun.get("resumed"), Some(&true.into()), "{what}: {done}");
+    expect_all_there(&done.last_event(), SMALL + 1);
+    world.expect_equal();
+    for key in world.there().keys(DESTINATION) {
+        assert_eq!(world.there().count_writes(DESTINATION, &key), 1, "{what}: {key}");
+    }
+    // What was taken before is not sent again, but for what was in flight on two streams.
+    let taken = if operation == "UploadPart" { skip } else { parts };
+    let sent = world.destination.requests().count("UploadPart") - parts;
+    assert!(taken + sent <= PARTS + 2, "{what}: {taken} parts, and then {sent}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_end_in_mid_run_halt_it_and_good_ones_go_on() {
+    for (status, code, to_do) in [
+        (403, "ExpiredToken", "give credentials that are good now"),
+        (400, "ExpiredToken", "give credentials that are good now"),
+        (403, "InvalidAccessKeyId", "give credentials that are good now"),
+        (403, "AccessDenied", "give credentials that are allowed to do this"),
+        (403, "RequestTimeTooSkewed", "set this machine's clock"),
+    ] {
+        for (operation, skip) in [("PutObject", 10), ("UploadPart", 3), ("GetObject", 12)] {
+            halts_and_goes_on(operation, skip, status, code, to_do).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_object_that_is_denied_fails_alone() {
+    let world = World::new().await;
+    for key in ["a", "secret", "z"] {
+        world.put(key, key);
+    }
+    let denied = Fault::Refuse { status: 403, code: "AccessDenied" };
+    world.source.faults().add(Rule::new(Matcher::on("GetObject").key("secret"), denied));
+    let done = world.copy(&[]);
+    done.expect(3, &["1 object failed", "secret", "AccessDenied", "failure list"]);
+    assert_eq!(world.there().keys(DESTINATION), ["a", "z"], "{done}");
+    world.source.faults().clear();
+    expect_outcomes(&world.copy_in_json(&[]), &[("copied", 1), ("equal", 2)]);
+    world.expect_equal();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_wrong_is_named() {
+    let world = World::new().await;
+    world.put("k", "bytes");
+    let skewed = Fault::Refuse { status: 403, code: "RequestTimeTooSkewed" };
+    world.source.faults().add(Rule::new(Matcher::any(), skewed));
+    let words = ["the source", "RequestTimeTooSkewed", "the store's clock says", "clock", "NTP"];
+    world.refuses(world.copying(&[]), 4, &words);
+}
+
+/// A source may hold more user metadata than S3 takes: nothing is dropped in silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_that_the_destination_cannot_hold_fails_its_object_alone() {
+    let world = World::new().await;
+    let metadata = BTreeMap::from([("m".to_owned(), "x".repeat(2_500))]);
+    let rich = Properties { metadata, ..Properties::default() };
+    for (key, size) in [("rich/small", 100), ("rich/large", 7 * MIB)] {
+        world.here().put_with(SOURCE, key, noise(1, size), rich.clone(), vec![]);
+    }
+    world.put("plain", "bytes");
+    let options = ["--part-size", "5MiB", "--multipart-threshold", "6MiB"];
+    let done = world.copy(&options);
+    let words = ["2 objects failed", "rich/small", "rich/large", "MetadataTooLarge", "shorten it"];
+    done.expect(3, &words);
+    assert_eq!(world.there().keys(DESTINATION), ["plain"]);
+    assert_eq!(world.there().open_uploads(DESTINATION), []);
+    for key in ["rich/small", "rich/large"] {
+        world.here().change(SOURCE, key, |object| object.properties.metadata.clear());
+    }
+    let ended = world.copy_in_json(&options);
+    expect_outcomes(&ended, &[("copied", 2), ("equal", 1)]);
+    world.expect_equal();
 }
 
 #[tokio::test(flavor = "multi_thread")]

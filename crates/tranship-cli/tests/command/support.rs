@@ -101,6 +101,22 @@ impl World {
         command
     }
 
+    /// A command that is begun by another program, which limits what it may use.
+    pub(crate) fn under(&self, program: &str, args: &[&str], command: &Command) -> Command {
+        let mut under = Command::new(program);
+        under
+            .args(args)
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env_clear()
+            .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .current_dir(self.home.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        under
+    }
+
     /// A comparison of the whole buckets, with these options.
     pub(crate) fn verifying(&self, options: &[&str]) -> Command {
         let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));

@@ -48,7 +48,7 @@ pub(super) async fn foresee(
     }
     let Some(identity) = identity(entry, source.as_ref()) else { return Ok(Outcome::Copied) };
     let policy = &stage.policy;
-    let form = identity.etag.form();
+    let form = policy.form_of(&identity.etag);
     let (threshold, part_size) = (policy.multipart_threshold_bytes, policy.part_size_bytes);
     let way = forecast::way(identity.size, form, threshold, part_size).map_err(|error| {
         StoreError::new(ErrorKind::Invalid, format!("plan {}", entry.key), error.to_string())
@@ -63,9 +63,9 @@ pub(super) async fn foresee(
         if there.is_some_and(|there| compare::is_unproven(policy, &identity, there)) {
             findings.unproven.add(one);
         }
-        if let ETagForm::Composite { parts } = form
+        if let ETagForm::Composite { parts } = identity.etag.form()
             && identity.size > 0
-            && forecast::layout_of(identity.size, parts).is_none()
+            && (!policy.composites_follow || forecast::layout_of(identity.size, parts).is_none())
         {
             findings.layouts_lost.add(one);
         }

@@ -13,7 +13,7 @@ use crate::error::{Disposition, ErrorKind, StageError, StoreError};
 use crate::layout::Layout;
 use crate::loss::Losses;
 use crate::message::{Message, PartsTask, Work};
-use crate::object::{ETagForm, Identity, ObjectKey, PartNumber, UploadId};
+use crate::object::{Identity, ObjectKey, PartNumber, UploadId};
 use crate::outcome::Outcome;
 use crate::policy::ServerSide;
 use crate::ports::Queue;
@@ -356,7 +356,7 @@ pub(super) async fn own_layout(
     key: &ObjectKey,
 ) -> Result<Option<Layout>, StoreError> {
     let Identity { etag, version, size, .. } = &source.identity;
-    let ETagForm::Composite { parts } = etag.form() else { return Ok(None) };
+    let Some(parts) = stage.policy.parts_to_keep(etag) else { return Ok(None) };
     let part = Some(PartNumber::FIRST);
     match stage.retried(|| stage.source.head(key, version.as_ref(), part)).await {
         Ok(first) if first.identity.etag == *etag => {

@@ -224,8 +224,8 @@ async fn same_rest(
 
 /// Large objects, and those whose source is multipart: only a multipart copy has the same `ETag`.
 fn must_be_multipart(stage: &Stage, entry: &Entry, pin: Option<&Pin>) -> bool {
-    let composite = |pin: &Pin| matches!(pin.etag.form(), ETagForm::Composite { .. });
-    entry.size >= stage.policy.multipart_threshold_bytes || pin.is_some_and(composite)
+    entry.size >= stage.policy.multipart_threshold_bytes
+        || pin.is_some_and(|pin| stage.policy.parts_to_keep(&pin.etag).is_some())
 }
 
 enum Copied {
@@ -254,7 +254,7 @@ async fn copy(
             Some(Ok(read)) => {
                 if read.size >= stage.policy.multipart_threshold_bytes.max(listed_size + 1)
                     || (pin.is_none()
-                        && matches!(read.head.identity.etag.form(), ETagForm::Composite { .. }))
+                        && stage.policy.parts_to_keep(&read.head.identity.etag).is_some())
                 {
                     return Ok(Copied::TooLarge);
                 }

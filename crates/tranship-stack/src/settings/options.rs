@@ -65,7 +65,7 @@ impl Settings {
 impl Options {
     fn side(&mut self, name: &str, side: &Side) {
         let location = &side.location;
-        self.put(name, format!("s3://{}/{}", location.bucket, location.prefix));
+        self.put(name, format!("{}://{}/{}", location.scheme, location.bucket, location.prefix));
         self.some(&format!("{name}-endpoint"), location.endpoint.as_ref());
         self.some(&format!("{name}-region"), side.region.as_ref());
         if let Some(path_style) = side.path_style {

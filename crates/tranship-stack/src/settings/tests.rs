@@ -60,6 +60,7 @@ fn every_mistake_names_its_setting() {
         (vec![("TRANSHIP_TABLE", "")], "TRANSHIP_TABLE"),
         (vec![("TRANSHIP_SOURCE_KIND", "ftp")], "TRANSHIP_SOURCE_KIND"),
         (vec![("TRANSHIP_SOURCE_KIND", "s3-compatible")], "TRANSHIP_SOURCE_ENDPOINT"),
+        (vec![("TRANSHIP_SOURCE_KIND", "tencent-cos")], "TRANSHIP_SOURCE_REGION"),
         (vec![("TRANSHIP_SOURCE_ENDPOINT", "ftp://x")], "TRANSHIP_SOURCE_ENDPOINT"),
         (vec![("TRANSHIP_SOURCE_ENDPOINT", "https://x/y z")], "TRANSHIP_SOURCE_ENDPOINT"),
         (vec![("TRANSHIP_SOURCE_CREDENTIALS", "s")], "TRANSHIP_SOURCE_CREDENTIALS"),
@@ -150,4 +151,24 @@ fn settings_are_told_in_the_words_of_the_command() {
     assert_eq!(serde_json::to_value(&told.options).unwrap(), wanted);
     assert_eq!(told.left_out.len(), 2, "{told:?}");
     assert!(told.left_out[0].contains("tranship/source"), "{told:?}");
+}
+
+#[test]
+fn the_kind_of_the_source_decides_its_endpoint_and_what_is_believed_of_it() {
+    for (kind, region, endpoint, composites_follow) in [
+        ("amazon-s3", "eu-west-1", None, true),
+        ("alibaba-oss", "cn-hangzhou", Some("https://s3.oss-cn-hangzhou.aliyuncs.com"), false),
+        ("tencent-cos", "ap-beijing", Some("https://cos.ap-beijing.myqcloud.com"), false),
+        ("qiniu-kodo", "cn-south-1", Some("https://s3.cn-south-1.qiniucs.com"), false),
+        ("google-gcs", "", Some("https://storage.googleapis.com"), false),
+    ] {
+        let kind = ("TRANSHIP_SOURCE_KIND", kind);
+        let settings = read(&[kind, ("TRANSHIP_SOURCE_REGION", region)]).unwrap();
+        assert_eq!(settings.source.location.endpoint.as_deref(), endpoint, "{kind:?}");
+        assert_eq!(settings.policy.composites_follow, composites_follow, "{kind:?}");
+        assert!(settings.policy.fenced && settings.policy.tags);
+    }
+    let gcs = ("TRANSHIP_DESTINATION_ENDPOINT", "https://storage.googleapis.com");
+    let policy = read(&[gcs]).unwrap().policy;
+    assert!(!policy.fenced && !policy.tags);
 }

@@ -138,8 +138,12 @@ const PART_FORMAT: u8 = 1;
 /// How an `ETag` is written: as it is, or as the 16 bytes of its hexadecimal digits.
 const ETAG_TEXT: u8 = 0;
 const ETAG_MD5: u8 = 1;
-const ALGORITHMS: [(u8, Algorithm); 3] =
-    [(1, Algorithm::Crc64Nvme), (2, Algorithm::Crc32C), (3, Algorithm::Crc32)];
+const ALGORITHMS: [(u8, Algorithm); 4] = [
+    (1, Algorithm::Crc64Nvme),
+    (2, Algorithm::Crc32C),
+    (3, Algorithm::Crc32),
+    (4, Algorithm::Crc64Xz),
+];
 
 /// Format, size, number of checksums, checksums, kind of `ETag`, `ETag`: a full group of sixteen
 /// stays below the 1 KiB that one write unit pays for.

@@ -12,6 +12,8 @@ use tranship_core::object::{ByteRange, ETag, Identity, Millis, VersionId};
 use tranship_core::store::{Attributes, Head, Pin};
 
 use super::metadata::decoded;
+use super::settings::S3Settings;
+use super::translate::{Said, Translation};
 
 /// The parts of an answer that GET and HEAD share.
 #[derive(Debug, Clone, Default)]
@@ -60,9 +62,8 @@ macro_rules! answer {
                 cache_control: $output.cache_control,
                 expires: $output.expires_string,
                 website_redirect: $output.website_redirect_location,
-                storage_class: $crate::stores::s3::answer::storage_class(
-                    $output.storage_class.as_ref().map(|class| class.as_str()),
-                ),
+                // As the store names it; the head has Amazon's name.
+                storage_class: text($output.storage_class.as_ref().map(|class| class.as_str())),
                 user: $crate::stores::s3::answer::sorted($output.metadata),
             },
             tag_count: $output.tag_count,
@@ -85,11 +86,6 @@ macro_rules! answer {
     }};
 }
 pub(super) use answer;
-
-/// The standard class is no class: a HEAD leaves it out, a listing names it.
-pub(super) fn storage_class(class: Option<&str>) -> Option<String> {
-    class.filter(|class| !class.is_empty() && *class != "STANDARD").map(str::to_owned)
-}
 
 pub(super) fn sorted(metadata: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
     let metadata = metadata.unwrap_or_default().into_iter();
@@ -193,16 +189,23 @@ impl Answer {
         Ok(ETag::new(etag))
     }
 
-    fn losses(&self) -> Losses {
+    fn losses(&self, said: &Said, class_is_lost: bool) -> Losses {
         let missing = self.missing_metadata.is_some_and(|count| count > 0);
-        [(self.locked, Loss::Lock), (missing, Loss::Metadata)]
+        [(self.locked, Loss::Lock), (missing, Loss::Metadata), (class_is_lost, Loss::Class)]
             .into_iter()
             .filter_map(|(lost, loss)| lost.then_some(loss))
+            .chain(said.losses.iter().copied())
             .collect()
     }
 
-    pub(super) fn head(self) -> Result<Head, String> {
-        let is_kms = self.encryption.as_deref().is_some_and(|sse| sse.starts_with("aws:"));
+    pub(super) fn head(mut self, settings: &S3Settings) -> Result<Head, String> {
+        let said = Translation::said(settings.vendor(), &mut self.attributes.user);
+        let class = self.attributes.storage_class.take();
+        self.attributes.storage_class = settings.class_of(class.as_deref());
+        let class_is_lost = class.is_some_and(|class| settings.has_no_equal(&class));
+        // Amazon says `aws:kms`, others KMS.
+        let is_managed = |sse: &str| sse.eq_ignore_ascii_case("AES256");
+        let is_kms = self.encryption.as_deref().is_some_and(|sse| !is_managed(sse));
         let identity = Identity {
             etag: self.etag()?,
             size: self.size()?,
@@ -213,14 +216,14 @@ impl Answer {
             identity,
             content_size: self.content_size()?,
             tag_count: self.tag_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
-            checksum: self.checksum.whole(),
-            etag_is_opaque: is_kms || self.customer_key.is_some(),
+            checksum: self.checksum.whole().or(said.checksum),
+            etag_is_opaque: is_kms || self.customer_key.is_some() || said.is_opaque,
             restored: self
                 .restore
                 .as_deref()
                 .is_some_and(|r| r.contains("ongoing-request=\"false\"")),
             part_count: self.part_count.and_then(|count| u32::try_from(count).ok()),
-            losses: self.losses(),
+            losses: self.losses(&said, class_is_lost),
             attributes: self.attributes,
         })
     }
@@ -283,9 +286,9 @@ mod tests {
 
     #[test]
     fn a_head_of_a_part_tells_the_size_of_both() {
-        let head = answer(8, Some("bytes 0-7/20")).head().unwrap();
+        let head = answer(8, Some("bytes 0-7/20")).head(&S3Settings::default()).unwrap();
         assert_eq!((head.identity.size, head.content_size), (20, 8));
-        assert!(answer(8, Some("bytes 0-7/*")).head().is_err());
+        assert!(answer(8, Some("bytes 0-7/*")).head(&S3Settings::default()).is_err());
     }
 
     #[test]
@@ -300,7 +303,7 @@ mod tests {
             let (encryption, customer_key) =
                 (encryption.map(str::to_owned), customer_key.map(str::to_owned));
             let answer = Answer { encryption, customer_key, ..answer(1, None) };
-            assert_eq!(answer.head().unwrap().etag_is_opaque, opaque);
+            assert_eq!(answer.head(&S3Settings::default()).unwrap().etag_is_opaque, opaque);
         }
         for (restore, restored) in [
             (None, false),
@@ -311,7 +314,7 @@ mod tests {
             ),
         ] {
             let answer = Answer { restore: restore.map(str::to_owned), ..answer(1, None) };
-            assert_eq!(answer.head().unwrap().restored, restored);
+            assert_eq!(answer.head(&S3Settings::default()).unwrap().restored, restored);
         }
     }
 
@@ -325,11 +328,5 @@ mod tests {
         assert_eq!((composite.whole(), composite.all()), (None, vec![whole]));
         let dashed = StoredChecksum { crc32: Some("y/Q5Jg==-3".into()), ..stored };
         assert_eq!(dashed.whole(), None);
-    }
-
-    #[test]
-    fn the_standard_class_is_no_class() {
-        assert_eq!(storage_class(Some("STANDARD")), None);
-        assert_eq!(storage_class(Some("STANDARD_IA")).as_deref(), Some("STANDARD_IA"));
     }
 }

@@ -11,6 +11,8 @@ use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -20,12 +22,16 @@ use aws_sdk_s3::config::{
     RuntimeComponents, SharedHttpClient, StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::error::BoxError;
+use aws_types::os_shim_internal::Env;
 use aws_types::service_config::ServiceConfigKey;
 use tranship_core::error::{ErrorKind, StoreError};
 use tranship_core::object::escape;
 
 use super::errors::NO_REGION;
 use super::settings::S3Settings;
+use super::translate::Translation;
+use super::vendors::AMAZON;
+use crate::aws::causes;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
 /// Signatures name a region even where the store has none.
@@ -37,7 +43,8 @@ pub(super) async fn client(
 ) -> Result<Client, StoreError> {
     let mut loader =
         aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client.clone());
-    let region = settings.region.clone();
+    let quirks = &settings.vendor().quirks;
+    let region = quirks.signed_region.map(str::to_owned).or_else(|| settings.region.clone());
     let region =
         region.or_else(|| settings.endpoint.is_some().then(|| REGION_OF_ENDPOINTS.to_owned()));
     if let Some(region) = region {
@@ -60,7 +67,8 @@ pub(super) async fn client(
     }
     let shared = Box::pin(loader.load()).await;
     let refused = |why: String| {
-        let context = format!("connecting to s3://{}", settings.bucket);
+        let (scheme, bucket) = (settings.vendor().scheme, &settings.bucket);
+        let context = format!("connecting to {scheme}://{bucket}");
         StoreError::new(ErrorKind::Invalid, context, why)
     };
     if settings.endpoint.is_none()
@@ -73,13 +81,16 @@ pub(super) async fn client(
         return Err(refused(NO_REGION.to_owned()));
     }
     let mut config = aws_sdk_s3::config::Builder::from(&shared)
-        .force_path_style(settings.path_style)
+        .force_path_style(settings.path_style || settings.bucket_endpoint)
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
         .interceptor(EveryRequest::new(settings));
+    if let Some(translation) = Translation::of(settings.vendor()) {
+        config = config.interceptor(translation);
+    }
     if let Some(endpoint) = &settings.endpoint {
         // Set here and not above, so that no variable of the environment goes before it.
         config = config.endpoint_url(endpoint);
@@ -101,9 +112,53 @@ fn credentials_of(
     profile: &str,
     region: Option<&Region>,
     http_client: SharedHttpClient,
-) -> ProfileFileCredentialsProvider {
+) -> OfProfile {
     let how = ProviderConfig::default().with_region(region.cloned()).with_http_client(http_client);
-    ProfileFileCredentialsProvider::builder().configure(&how).profile_name(profile).build()
+    let provider =
+        ProfileFileCredentialsProvider::builder().configure(&how).profile_name(profile).build();
+    OfProfile { profile: profile.to_owned(), provider }
+}
+
+/// The credentials of a profile; where it gives none, the error says which files were read.
+#[derive(Debug)]
+struct OfProfile {
+    profile: String,
+    provider: ProfileFileCredentialsProvider,
+}
+
+impl OfProfile {
+    async fn credentials(&self) -> Result<Credentials, CredentialsError> {
+        self.provider.provide_credentials().await.map_err(|error| match error {
+            CredentialsError::CredentialsNotLoaded(_)
+            | CredentialsError::InvalidConfiguration(_) => {
+                CredentialsError::invalid_configuration(format!(
+                    "the profile {} gives none: {}; {} and {} were read",
+                    escape(&self.profile),
+                    causes(&error),
+                    escape(&place_of("AWS_CONFIG_FILE", "config")),
+                    escape(&place_of("AWS_SHARED_CREDENTIALS_FILE", "credentials")),
+                ))
+            }
+            error => error,
+        })
+    }
+}
+
+impl ProvideCredentials for OfProfile {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.credentials())
+    }
+}
+
+/// Where the SDK looks for one of the two files.
+fn place_of(variable: &str, name: &str) -> String {
+    let environment = Env::real();
+    let home = environment.get("HOME").or_else(|_| environment.get("USERPROFILE"));
+    let home = home.unwrap_or_else(|_| "~".to_owned());
+    environment.get(variable).unwrap_or_else(|_| format!("{home}/.aws/{name}"))
 }
 
 /// The endpoint that the SDK would take from the environment or the profile, for S3 or for all
@@ -129,6 +184,8 @@ struct EveryRequest {
     headers: Vec<(&'static str, String)>,
     /// The SDK names its operation in the query. Amazon ignores that; other stores may not.
     strips_operation: bool,
+    /// The bucket, where the endpoint is a domain of its own.
+    strips_bucket: Option<String>,
 }
 
 impl EveryRequest {
@@ -140,7 +197,11 @@ impl EveryRequest {
         if let Some(owner) = &settings.expected_bucket_owner {
             headers.push(("x-amz-expected-bucket-owner", owner.clone()));
         }
-        Self { headers, strips_operation: settings.endpoint.is_some() }
+        Self {
+            headers,
+            strips_operation: settings.vendor() != &AMAZON,
+            strips_bucket: settings.bucket_endpoint.then(|| settings.bucket.clone()),
+        }
     }
 }
 
@@ -165,8 +226,25 @@ impl Intercept for EveryRequest {
         {
             request.set_uri(uri)?;
         }
+        if let Some(bucket) = &self.strips_bucket
+            && let Some(uri) = without_bucket(request.uri(), bucket)
+        {
+            request.set_uri(uri)?;
+        }
         Ok(())
     }
+}
+
+/// The URI without the bucket that its path begins with.
+fn without_bucket(uri: &str, bucket: &str) -> Option<String> {
+    let (scheme, rest) = uri.split_once("://")?;
+    let (host, path) = rest.split_once('/')?;
+    let key = path.strip_prefix(bucket)?;
+    if !(key.is_empty() || key.starts_with(['/', '?'])) {
+        return None;
+    }
+    let separator = if key.starts_with('/') { "" } else { "/" };
+    Some(format!("{scheme}://{host}{separator}{key}"))
 }
 
 /// The URI without its `x-id`; `None` if it has none.
@@ -183,6 +261,21 @@ fn without_operation(uri: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bucket_is_taken_out_of_the_path_and_nothing_else() {
+        for (uri, stripped) in [
+            ("http://h:1/b/k", Some("http://h:1/k")),
+            ("http://h/b/b/k?x=/b/", Some("http://h/b/k?x=/b/")),
+            ("http://h/b?list-type=2", Some("http://h/?list-type=2")),
+            ("http://h/b/", Some("http://h/")),
+            ("http://h/b", Some("http://h/")),
+            ("http://h/bb/k", None),
+            ("http://h/other/k", None),
+        ] {
+            assert_eq!(without_bucket(uri, "b").as_deref(), stripped, "{uri}");
+        }
+    }
 
     #[test]
     fn the_operation_is_taken_out_of_the_query_and_nothing_else() {

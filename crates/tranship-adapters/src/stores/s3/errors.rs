@@ -54,6 +54,7 @@ const BY_CODE: &[(ErrorKind, &[&str])] = &[
             "ThrottlingException",
             "RequestThrottled",
             "RequestLimitExceeded",
+            "TooManyRequest",
             "BandwidthLimitExceeded",
             "QpsLimitExceeded",
             "DownloadTrafficRateLimitExceeded",
@@ -83,7 +84,14 @@ const BY_CODE: &[(ErrorKind, &[&str])] = &[
     (ErrorKind::InvalidPart, &["InvalidPart", "InvalidPartOrder"]),
     (
         ErrorKind::Denied,
-        &["AccessDenied", "AccessDeniedException", "AllAccessDisabled", "Unauthorized"],
+        &[
+            "AccessDenied",
+            "AccessDeniedException",
+            "AllAccessDisabled",
+            "Unauthorized",
+            "InDebt",
+            "InDebtOverdue",
+        ],
     ),
     (
         ErrorKind::Unauthenticated,
@@ -95,13 +103,13 @@ const BY_CODE: &[(ErrorKind, &[&str])] = &[
             "InvalidSecurity",
             "InvalidToken",
             "NotSignedUp",
-            "RequestTimeTooSkewed",
             "SecurityTokenExpired",
             "SignatureDoesNotMatch",
             "TokenRefreshRequired",
             "UserDisable",
         ],
     ),
+    (ErrorKind::ClockSkewed, &["RequestTimeTooSkewed", "RequestExpired"]),
     (
         ErrorKind::WrongRegion,
         &[
@@ -111,6 +119,10 @@ const BY_CODE: &[(ErrorKind, &[&str])] = &[
             "AuthorizationHeaderMalformed",
             "IllegalLocationConstraintException",
             "IncorrectEndpoint",
+            "IncorrectRegion",
+            "SecondLevelDomainForbidden",
+            "PathStyleDomainForbidden",
+            "VirtualHostDomainRequired",
         ],
     ),
     (ErrorKind::Unsupported, &["NotImplemented", "MethodNotAllowed"]),
@@ -227,19 +239,71 @@ where
         }
         (None, _) => format!("HTTP {status}"),
     };
+    if let Some(hint) = hint(code, error.message()) {
+        message.push_str("; ");
+        message.push_str(hint);
+    }
+    if let Some(endpoint) = within(body, "Endpoint") {
+        message.push_str("; the bucket's endpoint is ");
+        message.push_str(&escape(endpoint));
+    }
     if kind == ErrorKind::WrongRegion
         && let Some(region) = region
     {
         message.push_str("; the bucket is in region ");
         message.push_str(&escape(region));
     }
+    if kind == ErrorKind::ClockSkewed {
+        message.push_str(&clocks(body, response.headers().get("date")));
+    }
+    if code == Some("MetadataTooLarge") {
+        message.push_str(METADATA_TOO_LARGE);
+    }
     (kind, message)
+}
+
+const METADATA_TOO_LARGE: &str = "; the destination holds less user metadata than the source: \
+    shorten it at the source, or leave the object out";
+
+/// What the two clocks say, as far as the answer tells, and what to do about it.
+fn clocks(body: &[u8], date: Option<&str>) -> String {
+    let theirs = within(body, "ServerTime").or(date);
+    let theirs = theirs.map(|time| format!("; the store's clock says {}", escape(time)));
+    let ours = within(body, "RequestTime");
+    let ours = ours.map(|time| format!("; this machine's said {}", escape(time)));
+    let (theirs, ours) = (theirs.unwrap_or_default(), ours.unwrap_or_default());
+    format!("{theirs}{ours}; set this machine's clock")
 }
 
 /// `AuthorizationHeaderMalformed` names the right region in its body alone.
 fn region_in(body: &[u8]) -> Option<&str> {
-    let (_, rest) = std::str::from_utf8(body).ok()?.split_once("<Region>")?;
-    Some(rest.split_once("</Region>")?.0)
+    within(body, "Region")
+}
+
+/// The text of an element of an error's document.
+fn within<'a>(body: &'a [u8], name: &str) -> Option<&'a str> {
+    let (_, rest) = std::str::from_utf8(body).ok()?.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once(&format!("</{name}>"))?.0)
+}
+
+/// What to do about an answer that says it in the vendor's own words, or not at all.
+fn hint(code: Option<&str>, text: Option<&str>) -> Option<&'static str> {
+    const BUCKET_IN_HOST: &str = "the store wants the bucket in the host's name: leave path style off \
+        (--source-path-style=false, --destination-path-style=false)";
+    match code? {
+        "SecondLevelDomainForbidden" | "PathStyleDomainForbidden" | "VirtualHostDomainRequired" => {
+            Some(BUCKET_IN_HOST)
+        }
+        "IncorrectRegion" => Some("name the bucket's region: the endpoint follows from it"),
+        "DownloadForbidden" => {
+            Some("give the store's objects a domain of their own, and name it as the endpoint")
+        }
+        "InDebt" | "InDebtOverdue" | "UserDisable" => Some("the vendor has closed the account"),
+        _ if text.is_some_and(|text| text.contains("Unsupported Authorization Type")) => Some(
+            "the store knows only signatures older than version 4, and tranship signs with that",
+        ),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -279,6 +343,7 @@ mod tests {
             ("GetObject", 301, "PermanentRedirect", K::WrongRegion),
             ("GetObject", 400, "AuthorizationHeaderMalformed", K::WrongRegion),
             ("GetObject", 400, "ExpiredToken", K::Unauthenticated),
+            ("GetObject", 403, "RequestTimeTooSkewed", K::ClockSkewed),
             ("GetObject", 403, "SomethingNew", K::Denied),
             ("GetObject", 400, "KMS.DisabledException", K::Encryption),
             ("GetObject", 400, "KMS.ThrottlingException", K::Throttled),

@@ -10,8 +10,10 @@ use tranship_core::store::{
     BucketFacts, ListPage, ListRequest, Listed, OpenUpload, Part, PartPage,
 };
 
-use super::answer::{StoredChecksum, millis, storage_class};
+use super::answer::{StoredChecksum, millis};
 use super::encode::listed_key;
+use super::settings::S3Settings;
+use super::vendors::ListVersion;
 use super::{CALL_TIMEOUT, Call, S3Store};
 
 impl S3Store {
@@ -69,15 +71,52 @@ impl S3Store {
     }
 
     pub(super) async fn list_page(&self, request: &ListRequest) -> Result<ListPage, StoreError> {
+        match self.settings.list_version.unwrap_or(self.quirks().list) {
+            ListVersion::V1 => self.list_page_v1(request).await,
+            ListVersion::V2 => self.list_page_v2(request).await,
+        }
+    }
+
+    /// Whether to ask for encoded keys: XML cannot hold some characters.
+    fn encoding(&self) -> Option<EncodingType> {
+        let encoded = self.settings.list_encoding.unwrap_or(self.quirks().encodes_listings);
+        encoded.then_some(EncodingType::Url)
+    }
+
+    /// The older listing goes on behind the last key that it gave.
+    async fn list_page_v1(&self, request: &ListRequest) -> Result<ListPage, StoreError> {
+        let place = ObjectKey::new(request.prefix.as_str());
+        let call = Call::new("ListObjects", &place);
+        let prefix = Some(request.prefix.clone()).filter(|prefix| !prefix.is_empty());
+        let list = self
+            .client
+            .list_objects()
+            .bucket(self.bucket_name())
+            .max_keys(i32::from(request.limit))
+            .set_encoding_type(self.encoding())
+            .set_prefix(prefix)
+            .set_marker(request.after.as_ref().map(|after| after.as_str().to_owned()));
+        let output = self.send(call, CALL_TIMEOUT, list.send()).await?;
+        let is_encoded = output.encoding_type == Some(EncodingType::Url);
+        let truncated = self.truncated(call, output.is_truncated)?;
+        let objects = self.listed(call, output.contents.unwrap_or_default(), is_encoded)?;
+        if truncated && objects.is_empty() {
+            return Err(self.lied(call, "the listing goes on, and does not say where"));
+        }
+        Ok(ListPage { objects, truncated, continuation: None })
+    }
+
+    async fn list_page_v2(&self, request: &ListRequest) -> Result<ListPage, StoreError> {
         let after = ObjectKey::new(request.prefix.as_str());
         let call = Call::new("ListObjectsV2", &after);
+        let restores = OptionalObjectAttributes::RestoreStatus;
         let mut list = self
             .client
             .list_objects_v2()
             .bucket(self.bucket_name())
             .max_keys(i32::from(request.limit))
-            .encoding_type(EncodingType::Url)
-            .optional_object_attributes(OptionalObjectAttributes::RestoreStatus);
+            .set_encoding_type(self.encoding())
+            .set_optional_object_attributes(self.quirks().checksums.then(|| vec![restores]));
         if !request.prefix.is_empty() {
             list = list.prefix(&request.prefix);
         }
@@ -93,10 +132,8 @@ impl S3Store {
         if output.key_count.is_some_and(|count| usize::try_from(count).is_ok_and(|n| n > entries)) {
             return Err(self.lied(call, "the listing has fewer entries than it says"));
         }
-        let objects = output.contents.unwrap_or_default().into_iter();
-        let objects: Result<Vec<_>, _> = objects.map(|object| listed(object, is_encoded)).collect();
         let page = ListPage {
-            objects: objects.map_err(|lie| self.lied(call, lie))?,
+            objects: self.listed(call, output.contents.unwrap_or_default(), is_encoded)?,
             truncated,
             continuation: output.next_continuation_token,
         };
@@ -104,6 +141,16 @@ impl S3Store {
             return Err(self.lied(call, "the listing goes on, and does not say where"));
         }
         Ok(page)
+    }
+
+    fn listed(
+        &self,
+        call: Call<'_>,
+        objects: Vec<Object>,
+        is_encoded: bool,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let objects = objects.into_iter().map(|object| listed(object, is_encoded, &self.settings));
+        objects.collect::<Result<_, _>>().map_err(|lie| self.lied(call, lie))
     }
 
     /// Whether a listing goes on. The parser takes the end of a document for the end of its elements: what
@@ -152,7 +199,7 @@ impl S3Store {
                 .list_multipart_uploads()
                 .bucket(self.bucket_name())
                 .prefix(key.as_str())
-                .encoding_type(EncodingType::Url)
+                .set_encoding_type(self.encoding())
                 .set_key_marker(key_marker)
                 .set_upload_id_marker(upload_marker.flatten());
             let output = self.send(call, CALL_TIMEOUT, request.send()).await?;
@@ -180,7 +227,7 @@ impl S3Store {
     }
 }
 
-fn listed(object: Object, is_encoded: bool) -> Result<Listed, String> {
+fn listed(object: Object, is_encoded: bool, settings: &S3Settings) -> Result<Listed, String> {
     let text = object.key.ok_or("a listed object has no key")?;
     let key = listed_key(&text, is_encoded).ok_or_else(|| format!("key {text:?} is not UTF-8"))?;
     let size = object.size.and_then(|size| u64::try_from(size).ok());
@@ -191,7 +238,8 @@ fn listed(object: Object, is_encoded: bool) -> Result<Listed, String> {
         size: size.ok_or_else(|| format!("listed key {key} has no size"))?,
         etag: ETag::new(&object.e_tag.ok_or_else(|| format!("listed key {key} has no ETag"))?),
         modified: millis(object.last_modified.as_ref()),
-        storage_class: storage_class(object.storage_class.as_ref().map(ObjectStorageClass::as_str)),
+        storage_class: settings
+            .class_of(object.storage_class.as_ref().map(ObjectStorageClass::as_str)),
         restored,
         key,
     })

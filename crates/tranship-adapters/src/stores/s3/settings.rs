@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use super::vendors::{ListVersion, Vendor};
 use crate::secrets::SecretCredentials;
 
 /// A bucket and the way to it.
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct S3Settings {
+    /// Whose store it is: its habits are read off this. `None`: the endpoint tells.
+    pub vendor: Option<&'static Vendor>,
     pub bucket: String,
     /// `None`: as the AWS configuration says, or `us-east-1` where there is an endpoint.
     pub region: Option<String>,
@@ -17,6 +20,12 @@ pub struct S3Settings {
     /// own configuration, and not one of the person who runs a command.
     pub endpoint_as_configured: bool,
     pub path_style: bool,
+    /// The endpoint is a domain of the bucket's own: the bucket stands nowhere else.
+    pub bucket_endpoint: bool,
+    /// `None`: the vendor's.
+    pub list_version: Option<ListVersion>,
+    /// Whether to ask for encoded keys in listings. `None`: unless the vendor has none.
+    pub list_encoding: Option<bool>,
     /// Requests are not signed.
     pub anonymous: bool,
     pub requester_pays: bool,
@@ -29,10 +38,37 @@ pub struct S3Settings {
     pub sse: Option<Sse>,
     /// A canned ACL; only where it was asked for, since most buckets refuse any.
     pub acl: Option<String>,
+    /// Storage classes that are read as others than the vendor's table says: the store's name, and
+    /// the one in its place.
+    pub classes: Vec<(String, String)>,
     /// They go before a secret's.
     pub credentials: Option<StaticCredentials>,
     /// Credentials out of Secrets Manager. With neither: the profile's, or the default AWS chain.
     pub secret: Option<SecretCredentials>,
+}
+
+impl S3Settings {
+    pub fn vendor(&self) -> &'static Vendor {
+        self.vendor.unwrap_or_else(|| Vendor::of_endpoint(self.endpoint.as_deref()))
+    }
+
+    /// Amazon's name of a class that the store named. The standard class is no class: a HEAD leaves it
+    /// out, a listing names it.
+    pub(super) fn class_of(&self, theirs: Option<&str>) -> Option<String> {
+        let theirs = theirs.filter(|class| !class.is_empty())?;
+        let given = self.classes.iter().find(|(name, _)| name.eq_ignore_ascii_case(theirs));
+        let class = given.map_or_else(|| self.vendor().class_of(theirs), |(_, class)| class);
+        (class != "STANDARD" && !self.has_no_equal(theirs)).then(|| class.to_owned())
+    }
+
+    /// Whether a class of the store's own has no name that another store would know.
+    pub(super) fn has_no_equal(&self, theirs: &str) -> bool {
+        let classes = self.vendor().quirks.classes;
+        let is = |name: &str| name.eq_ignore_ascii_case(theirs);
+        let is_known = classes.iter().any(|(name, _)| is(name))
+            || self.classes.iter().any(|(name, _)| is(name));
+        !(theirs.is_empty() || classes.is_empty() || is_known || is("STANDARD"))
+    }
 }
 
 /// The encryption that writes ask for.
@@ -66,6 +102,28 @@ impl fmt::Debug for StaticCredentials {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_class_has_amazons_name_unless_another_is_given() {
+        let vendor = Vendor::of_scheme("gs");
+        let classes = vec![("NEARLINE".to_owned(), "GLACIER_IR".to_owned())];
+        let settings = S3Settings { vendor, classes, ..S3Settings::default() };
+        for (theirs, amazons) in [
+            (None, None),
+            (Some(""), None),
+            (Some("STANDARD"), None),
+            (Some("REGIONAL"), None),
+            (Some("NEARLINE"), Some("GLACIER_IR")),
+            (Some("coldline"), Some("GLACIER_IR")),
+            (Some("NEW_CLASS"), None),
+        ] {
+            assert_eq!(settings.class_of(theirs).as_deref(), amazons, "{theirs:?}");
+        }
+        assert!(settings.has_no_equal("NEW_CLASS") && !settings.has_no_equal("coldline"));
+        let amazon = S3Settings::default();
+        assert_eq!(amazon.class_of(Some("NEW_CLASS")).as_deref(), Some("NEW_CLASS"));
+        assert_eq!(amazon.class_of(Some("STANDARD_IA")).as_deref(), Some("STANDARD_IA"));
+    }
 
     #[test]
     fn debug_output_shows_no_secret() {

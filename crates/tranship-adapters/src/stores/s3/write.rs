@@ -30,7 +30,8 @@ impl S3Store {
     pub(super) async fn put_object(&self, put: Put<'_>, body: Body) -> Result<Written, StoreError> {
         let call = Call::new("PutObject", put.key);
         let mut headers = self.headers(call, &put.write)?;
-        headers.extend(put.checksum.map(checksum_header));
+        let checksum = put.checksum.filter(|_| self.quirks().checksums);
+        headers.extend(checksum.and_then(checksum_header));
         let (if_match, if_none_match) = conditions(put.condition);
         let (body, pulse) = self.outgoing(call, put.size, body).await?;
         let request = self
@@ -148,6 +149,8 @@ impl S3Store {
         });
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
         let (if_match, if_none_match) = conditions(completion.condition);
+        let size = self.signed(call, completion.size)?;
+        let size = self.quirks().checksums.then_some(size);
         let request = self
             .client
             .complete_multipart_upload()
@@ -155,7 +158,7 @@ impl S3Store {
             .key(completion.key.as_str())
             .upload_id(&completion.upload.0)
             .multipart_upload(parts)
-            .mpu_object_size(self.signed(call, completion.size)?)
+            .set_mpu_object_size(size)
             .set_if_match(if_match)
             .set_if_none_match(if_none_match);
         let output = self.send(call, LONG_CALL_TIMEOUT, request.send()).await?;
@@ -254,13 +257,14 @@ fn conditions(condition: Option<&Condition>) -> (Option<String>, Option<String>)
     }
 }
 
-fn checksum_header(checksum: Checksum) -> (String, String) {
+fn checksum_header(checksum: Checksum) -> Option<(String, String)> {
     let name = match checksum.algorithm {
         Algorithm::Crc64Nvme => "x-amz-checksum-crc64nvme",
         Algorithm::Crc32C => "x-amz-checksum-crc32c",
         Algorithm::Crc32 => "x-amz-checksum-crc32",
+        Algorithm::Crc64Xz => return None,
     };
-    (name.to_owned(), checksum.algorithm.encode(checksum.value))
+    Some((name.to_owned(), checksum.algorithm.encode(checksum.value)))
 }
 
 /// Everything that a write carries besides bytes and conditions.
@@ -277,7 +281,8 @@ fn write_headers(settings: &S3Settings, write: &Write) -> Vec<(String, String)> 
     add("cache-control", attributes.cache_control.as_deref());
     add("expires", attributes.expires.as_deref());
     add("x-amz-website-redirect-location", attributes.website_redirect.as_deref());
-    add("x-amz-storage-class", attributes.storage_class.as_deref());
+    let class = attributes.storage_class.as_deref().map(|class| settings.vendor().class_for(class));
+    add("x-amz-storage-class", class);
     add("x-amz-tagging", tagging(&write.tags).as_deref());
     add("x-amz-acl", settings.acl.as_deref());
     match &settings.sse {

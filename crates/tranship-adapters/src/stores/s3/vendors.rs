@@ -1,0 +1,258 @@
+//! How stores differ that speak the S3 protocol: one row for each, and nothing else here decides by
+//! vendor.
+//!
+//! A row says what the vendor documents. What it leaves open has the careful value: nothing is sent
+//! that a store might refuse, and nothing is believed that it might not keep. `tranship doctor`
+//! finds out on the spot where a store differs from its row.
+
+mod table;
+
+use tranship_core::checksum::{Algorithm, Checksum};
+
+pub use self::table::{AMAZON, COMPATIBLE, VENDORS};
+
+/// A kind of store.
+#[derive(Debug)]
+pub struct Vendor {
+    /// The stack's name for it.
+    pub kind: &'static str,
+    /// What stands before `://` in the command.
+    pub scheme: &'static str,
+    /// For a person.
+    pub name: &'static str,
+    /// How its hosts end, so that an endpoint that was given tells whose it is.
+    pub hosts: &'static [&'static str],
+    /// How an endpoint follows from the region; `None`: the SDK knows, or nobody does.
+    pub endpoints: Option<Endpoints>,
+    pub quirks: Quirks,
+    /// Pages of the vendor's documentation that this row rests on.
+    pub documents: &'static [&'static str],
+}
+
+impl PartialEq for Vendor {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind
+    }
+}
+
+impl Eq for Vendor {}
+
+/// Endpoints by region; `{region}` stands for it.
+#[derive(Debug)]
+pub struct Endpoints {
+    pub public: &'static str,
+    /// From within the vendor's own network, where there is another one.
+    pub internal: Option<&'static str>,
+    /// A region, for a message.
+    pub example: &'static str,
+}
+
+/// What a store does in its own way.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a habit of its own")]
+pub struct Quirks {
+    /// The bucket stands in the path; else in the host's name.
+    pub path_style: bool,
+    /// The region in signatures, where it is always the same.
+    pub signed_region: Option<&'static str>,
+    pub list: ListVersion,
+    /// `encoding-type=url` may be asked for. Without it some keys cannot be listed.
+    pub encodes_listings: bool,
+    /// Checksum headers of Amazon's may be sent, and come back.
+    pub checksums: bool,
+    /// A listing may show late what was written.
+    pub lists_late: bool,
+    /// Writes honour `If-Match` and `If-None-Match`, completions too.
+    pub conditions: bool,
+    pub tags: bool,
+    pub part_copy: bool,
+    /// `ETag`s of plain writes are MD5, and those of multipart uploads the MD5 of the parts' MD5s.
+    pub etags: ETags,
+    /// The vendor's own prefix of headers, beside `x-amz-`.
+    pub prefix: Option<&'static str>,
+    /// The header with the whole object's checksum.
+    pub checksum: Option<ChecksumHeader>,
+    /// Bodies are read as they are stored only if the request accepts gzip. Unsigned, since such stores
+    /// change that header on its way.
+    pub accepts_gzip: bool,
+    /// Storage classes: the store's name, and Amazon's for what is nearest to it. What an object of
+    /// such a class costs and whether it must be restored is Amazon's, then.
+    pub classes: &'static [(&'static str, &'static str)],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListVersion {
+    V1,
+    V2,
+}
+
+/// What an `ETag` is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ETags {
+    /// As Amazon's.
+    Md5,
+    /// MD5 for plain writes; something else for uploads in parts.
+    Md5OfPlain,
+    /// Something else always.
+    Own,
+}
+
+/// A header that Amazon has not, and how it writes a checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChecksumHeader {
+    /// The CRC-64 of XZ, in decimal digits, under one of these names.
+    Crc64(&'static [&'static str]),
+    /// `crc32c=…,md5=…`, each in base64, perhaps in a header each.
+    Hashes(&'static [&'static str]),
+}
+
+impl ChecksumHeader {
+    pub fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Crc64(names) | Self::Hashes(names) => names,
+        }
+    }
+
+    /// The checksum in a header's value; `None` if there is none in it, or it cannot be read.
+    pub fn read(self, value: &str) -> Option<Checksum> {
+        match self {
+            Self::Crc64(_) => {
+                let value = value.trim().parse().ok()?;
+                Some(Checksum { algorithm: Algorithm::Crc64Xz, value })
+            }
+            Self::Hashes(_) => value.split(',').find_map(|hash| {
+                let value = Algorithm::Crc32C.decode(hash.trim().strip_prefix("crc32c=")?)?;
+                Some(Checksum { algorithm: Algorithm::Crc32C, value })
+            }),
+        }
+    }
+}
+
+impl Vendor {
+    /// All rows.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        [&AMAZON, &COMPATIBLE].into_iter().chain(VENDORS)
+    }
+
+    /// By what stands before `://`.
+    pub fn of_scheme(scheme: &str) -> Option<&'static Self> {
+        if scheme == AMAZON.scheme {
+            return Some(&AMAZON);
+        }
+        VENDORS.iter().find(|vendor| vendor.scheme == scheme)
+    }
+
+    /// Whose endpoint it is; a store of nobody known is a compatible one.
+    pub fn of_endpoint(endpoint: Option<&str>) -> &'static Self {
+        let Some(endpoint) = endpoint else { return &AMAZON };
+        let all = [&AMAZON].into_iter().chain(VENDORS);
+        all.into_iter().find(|vendor| vendor.has_host(endpoint)).unwrap_or(&COMPATIBLE)
+    }
+
+    fn has_host(&self, endpoint: &str) -> bool {
+        let host = host_of(endpoint);
+        self.hosts
+            .iter()
+            .any(|suffix| host == suffix.trim_start_matches('.') || host.ends_with(suffix))
+    }
+
+    /// The endpoint of a region; `Err` says what is missing.
+    pub fn endpoint(
+        &self,
+        region: Option<&str>,
+        internal: bool,
+    ) -> Result<Option<String>, Missing> {
+        let Some(endpoints) = &self.endpoints else {
+            return if internal { Err(Missing::Internal) } else { Ok(None) };
+        };
+        let pattern =
+            if internal { endpoints.internal.ok_or(Missing::Internal)? } else { endpoints.public };
+        if !pattern.contains("{region}") {
+            return Ok(Some(pattern.to_owned()));
+        }
+        let region = region.ok_or(Missing::Region(endpoints.example))?;
+        Ok(Some(pattern.replace("{region}", region)))
+    }
+
+    /// Amazon's name of a class, as this store has it; the standard class is none.
+    pub(crate) fn class_of<'a>(&self, theirs: &'a str) -> &'a str {
+        let row = self.quirks.classes.iter().find(|(name, _)| name.eq_ignore_ascii_case(theirs));
+        row.map_or(theirs, |(_, amazon)| amazon)
+    }
+
+    /// This store's name of one of Amazon's classes.
+    pub(crate) fn class_for<'a>(&self, amazon: &'a str) -> &'a str {
+        self.quirks.classes.iter().find(|(_, it)| *it == amazon).map_or(amazon, |(name, _)| name)
+    }
+}
+
+/// The host of an endpoint, without its port, in small letters.
+fn host_of(endpoint: &str) -> String {
+    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let host = rest.split(['/', ':']).next().unwrap_or_default();
+    host.to_ascii_lowercase()
+}
+
+/// What an endpoint cannot be made without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// The region, such as this one.
+    Region(&'static str),
+    /// The vendor has no other endpoint for its own network.
+    Internal,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemes_kinds_and_hosts_name_one_row_each() {
+        let mut kinds: Vec<_> = Vendor::all().map(|vendor| vendor.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        assert_eq!(kinds.len(), Vendor::all().count());
+        for vendor in Vendor::all().filter(|vendor| vendor.scheme != "s3") {
+            assert_eq!(Vendor::of_scheme(vendor.scheme), Some(vendor));
+            let endpoint = vendor.endpoint(Some("some-region-1"), false).unwrap();
+            assert_eq!(Vendor::of_endpoint(endpoint.as_deref()), vendor);
+        }
+    }
+
+    #[test]
+    fn every_row_but_the_unknown_stores_rests_on_a_document() {
+        for vendor in Vendor::all().filter(|vendor| *vendor != &COMPATIBLE) {
+            let is_page = |page: &&str| page.starts_with("https://");
+            assert!(!vendor.documents.is_empty(), "{}", vendor.name);
+            assert!(vendor.documents.iter().all(is_page), "{}", vendor.name);
+        }
+    }
+
+    #[test]
+    fn a_host_tells_whose_it_is_and_a_part_of_its_name_does_not() {
+        for (endpoint, kind) in [
+            (None, "amazon-s3"),
+            (Some("https://s3.eu-west-1.amazonaws.com"), "amazon-s3"),
+            (Some("https://s3.cn-north-1.amazonaws.com.cn"), "amazon-s3"),
+            (Some("https://OSS-cn-hangzhou.aliyuncs.com:443"), "alibaba-oss"),
+            (Some("https://oss-cn-hangzhou-internal.aliyuncs.com"), "alibaba-oss"),
+            (Some("https://storage.googleapis.com"), "google-gcs"),
+            (Some("https://notstorage.googleapis.com.example"), "s3-compatible"),
+            (Some("https://aliyuncs.com.example"), "s3-compatible"),
+            (Some("http://localhost:9000"), "s3-compatible"),
+        ] {
+            assert_eq!(Vendor::of_endpoint(endpoint).kind, kind, "{endpoint:?}");
+        }
+    }
+
+    #[test]
+    fn classes_are_mapped_both_ways() {
+        for vendor in VENDORS {
+            for (theirs, amazon) in vendor.quirks.classes {
+                assert_eq!(vendor.class_of(theirs), *amazon);
+                // The first row of several is the one that is written.
+                assert_eq!(vendor.class_of(vendor.class_for(amazon)), *amazon);
+            }
+        }
+    }
+}

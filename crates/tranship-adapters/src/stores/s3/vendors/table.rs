@@ -1,0 +1,210 @@
+//! The rows.
+
+use super::{ChecksumHeader, ETags, Endpoints, ListVersion, Quirks, Vendor};
+
+/// What every store can be asked for that speaks the protocol at all.
+const CAREFUL: Quirks = Quirks {
+    path_style: true,
+    signed_region: None,
+    list: ListVersion::V2,
+    encodes_listings: true,
+    lists_late: false,
+    checksums: false,
+    conditions: true,
+    tags: true,
+    part_copy: true,
+    etags: ETags::Md5,
+    prefix: None,
+    checksum: None,
+    accepts_gzip: false,
+    classes: &[],
+};
+
+pub static AMAZON: Vendor = Vendor {
+    kind: "amazon-s3",
+    scheme: "s3",
+    name: "Amazon S3",
+    hosts: &[".amazonaws.com", ".amazonaws.com.cn"],
+    endpoints: None,
+    quirks: Quirks { path_style: false, checksums: true, ..CAREFUL },
+    documents: &["https://docs.aws.amazon.com/AmazonS3/latest/API/"],
+};
+
+/// A store of which nothing is known but that it speaks the protocol: MinIO, Ceph, and many others.
+/// Whether it honours conditions is seen at each write, since a refused one says so.
+pub static COMPATIBLE: Vendor = Vendor {
+    kind: "s3-compatible",
+    scheme: "s3",
+    name: "an S3-compatible store",
+    hosts: &[],
+    endpoints: None,
+    quirks: Quirks { checksums: true, ..CAREFUL },
+    documents: &[],
+};
+
+/// Stores that are known by their scheme or by their hosts.
+pub static VENDORS: &[Vendor] = &[OSS, COS, KODO, GCS, R2];
+
+const OSS: Vendor = Vendor {
+    kind: "alibaba-oss",
+    scheme: "oss",
+    name: "Alibaba Cloud OSS",
+    hosts: &[".aliyuncs.com"],
+    endpoints: Some(Endpoints {
+        public: "https://s3.oss-{region}.aliyuncs.com",
+        internal: Some("https://s3.oss-{region}-internal.aliyuncs.com"),
+        example: "cn-hangzhou",
+    }),
+    quirks: Quirks {
+        path_style: false,
+        conditions: false,
+        etags: ETags::Md5OfPlain,
+        prefix: Some("x-oss-"),
+        checksum: Some(ChecksumHeader::Crc64(&["x-oss-hash-crc64ecma", "x-amz-hash-crc64ecma"])),
+        classes: &[
+            // Amazon's names behind the S3 protocol, its own elsewhere.
+            ("STANDARD", "STANDARD"),
+            ("STANDARD_IA", "STANDARD_IA"),
+            ("IA", "STANDARD_IA"),
+            ("GLACIER", "GLACIER"),
+            ("Archive", "GLACIER"),
+            ("DEEP_ARCHIVE", "DEEP_ARCHIVE"),
+            ("ColdArchive", "DEEP_ARCHIVE"),
+            ("DeepColdArchive", "DEEP_ARCHIVE"),
+        ],
+        ..CAREFUL
+    },
+    documents: &[
+        "https://help.aliyun.com/en/oss/developer-reference/use-aws-sdks-to-access-oss",
+        "https://help.aliyun.com/en/oss/developer-reference/compatibility-with-amazon-s3",
+        "https://www.alibabacloud.com/help/en/oss/user-guide/0017-00000804",
+        "https://www.alibabacloud.com/help/en/oss/developer-reference/getobject",
+    ],
+};
+
+const COS: Vendor = Vendor {
+    kind: "tencent-cos",
+    scheme: "cos",
+    name: "Tencent Cloud COS",
+    hosts: &[".myqcloud.com", ".tencentcos.cn"],
+    endpoints: Some(Endpoints {
+        public: "https://cos.{region}.myqcloud.com",
+        // Within the vendor's network the same name leads to a private address.
+        internal: Some("https://cos.{region}.myqcloud.com"),
+        example: "ap-guangzhou",
+    }),
+    quirks: Quirks {
+        path_style: false,
+        // Only the first version is documented, and it may show late what was written.
+        list: ListVersion::V1,
+        lists_late: true,
+        conditions: false,
+        etags: ETags::Md5OfPlain,
+        prefix: Some("x-cos-"),
+        checksum: Some(ChecksumHeader::Crc64(&["x-cos-hash-crc64ecma", "x-amz-hash-crc64ecma"])),
+        classes: &[
+            ("STANDARD_IA", "STANDARD_IA"),
+            ("STANDARD", "STANDARD"),
+            ("MAZ_STANDARD", "STANDARD"),
+            ("MAZ_STANDARD_IA", "STANDARD_IA"),
+            ("INTELLIGENT_TIERING", "INTELLIGENT_TIERING"),
+            ("MAZ_INTELLIGENT_TIERING", "INTELLIGENT_TIERING"),
+            ("COLD", "GLACIER_IR"),
+            ("ARCHIVE", "GLACIER"),
+            ("DEEP_ARCHIVE", "DEEP_ARCHIVE"),
+        ],
+        ..CAREFUL
+    },
+    documents: &[
+        "https://www.tencentcloud.com/document/product/436/32537",
+        "https://www.tencentcloud.com/document/product/436/30614",
+        "https://www.tencentcloud.com/document/product/436/7729",
+        "https://www.tencentcloud.com/document/product/436/7746",
+    ],
+};
+
+const KODO: Vendor = Vendor {
+    kind: "qiniu-kodo",
+    scheme: "kodo",
+    name: "Qiniu Kodo",
+    hosts: &[".qiniucs.com"],
+    endpoints: Some(Endpoints {
+        public: "https://s3.{region}.qiniucs.com",
+        internal: None,
+        example: "cn-east-1",
+    }),
+    quirks: Quirks {
+        encodes_listings: false,
+        conditions: false,
+        tags: false,
+        // Nothing is documented about the ETags behind the S3 protocol.
+        etags: ETags::Own,
+        classes: &[
+            ("LINE", "STANDARD_IA"),
+            ("INTELLIGENT_TIERING", "INTELLIGENT_TIERING"),
+            ("GLACIER_IR", "GLACIER_IR"),
+            ("GLACIER", "GLACIER"),
+            ("DEEP_ARCHIVE", "DEEP_ARCHIVE"),
+        ],
+        ..CAREFUL
+    },
+    documents: &[
+        "https://developer.qiniu.com/kodo/4088/s3-access-domainname",
+        "https://developer.qiniu.com/kodo/4087/compatible-s3-api",
+    ],
+};
+
+const GCS: Vendor = Vendor {
+    kind: "google-gcs",
+    scheme: "gs",
+    name: "Google Cloud Storage",
+    hosts: &["storage.googleapis.com"],
+    endpoints: Some(Endpoints {
+        public: "https://storage.googleapis.com",
+        internal: None,
+        example: "auto",
+    }),
+    quirks: Quirks {
+        signed_region: Some("auto"),
+        conditions: false,
+        tags: false,
+        part_copy: false,
+        etags: ETags::Md5OfPlain,
+        prefix: Some("x-goog-"),
+        checksum: Some(ChecksumHeader::Hashes(&["x-goog-hash"])),
+        accepts_gzip: true,
+        classes: &[
+            ("STANDARD", "STANDARD"),
+            ("NEARLINE", "STANDARD_IA"),
+            ("COLDLINE", "GLACIER_IR"),
+            // It is read at once, without a restore.
+            ("ARCHIVE", "GLACIER_IR"),
+            ("MULTI_REGIONAL", "STANDARD"),
+            ("REGIONAL", "STANDARD"),
+            ("DURABLE_REDUCED_AVAILABILITY", "STANDARD"),
+        ],
+        ..CAREFUL
+    },
+    documents: &[
+        "https://cloud.google.com/storage/docs/aws-simple-migration",
+        "https://cloud.google.com/storage/docs/xml-api/reference-headers",
+        "https://cloud.google.com/storage/docs/xml-api/post-object-complete",
+        "https://cloud.google.com/storage/docs/request-preconditions",
+        "https://cloud.google.com/storage/docs/transcoding",
+    ],
+};
+
+const R2: Vendor = Vendor {
+    kind: "cloudflare-r2",
+    scheme: "s3",
+    name: "Cloudflare R2",
+    hosts: &[".r2.cloudflarestorage.com"],
+    endpoints: None,
+    quirks: Quirks {
+        signed_region: Some("auto"),
+        etags: ETags::Md5OfPlain,
+        tags: false,
+        ..CAREFUL
+    },
+    documents: &["https://developers.cloudflare.com/r2/api/s3/api/"],
+};
