@@ -261,7 +261,10 @@ async fn the_sources_own_checksum_finds_damage_that_no_etag_would() {
                 let what = format!("{scheme} {native_headers} {key}: {report:?}");
                 assert_eq!(report.outcomes(), [("failed", 1)], "{what}");
                 assert!(
-                    report.failures[0].reason.as_ref().is_some_and(|why| why.contains("checksum") || why.contains("compose")),
+                    report.failures[0]
+                        .reason
+                        .as_ref()
+                        .is_some_and(|why| why.contains("checksum") || why.contains("compose")),
                     "{what}"
                 );
                 assert_eq!(pair.destination.read(key), None, "{what}");

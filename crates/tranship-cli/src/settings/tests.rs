@@ -583,6 +583,26 @@ fn a_store_that_cannot_be_found_or_is_anothers_is_refused() {
 }
 
 #[test]
+fn options_that_a_store_lacks_are_refused_by_name() {
+    for (args, parts) in [
+        (
+            &["gs://a", "gs://b", "--server-side=always"][..],
+            &["--server-side", "Google", "write auto"][..],
+        ),
+        (
+            &["s3://src", "gs://b", "--expected-bucket-owner=111122223333"],
+            &["--expected-bucket-owner", "Google", "leave the option away"],
+        ),
+        (
+            &["s3://src", "kodo://b", "--destination-region=cn-east-1", "--sse=aws:kms"],
+            &["--sse", "Qiniu Kodo", "Amazon's key management"],
+        ),
+    ] {
+        assert_message(resolve(Written { args, ..Written::default() }), parts);
+    }
+}
+
+#[test]
 fn what_a_destination_cannot_do_is_not_asked_of_it() {
     let conditions = |args: &[&str]| {
         let args: Vec<&str> = ["s3://src"].iter().chain(args).copied().collect();
