@@ -51,22 +51,12 @@ impl World {
 
     /// Signatures are always checked.
     pub(crate) async fn with(source: ServerOptions, destination: ServerOptions) -> Self {
-        Self::of_buckets(SOURCE, source, DESTINATION, destination).await
-    }
-
-    /// With names of their own: not every vendor takes every one.
-    pub(crate) async fn of_buckets(
-        from: &str,
-        source: ServerOptions,
-        to: &str,
-        destination: ServerOptions,
-    ) -> Self {
         let credentials = Some((ACCESS_KEY.to_owned(), CANARY.to_owned()));
         let signed = |options| ServerOptions { credentials: credentials.clone(), ..options };
         let source = Server::start(signed(source)).await.unwrap();
         let destination = Server::start(signed(destination)).await.unwrap();
-        source.store().create_bucket(from);
-        destination.store().create_bucket(to);
+        source.store().create_bucket(SOURCE);
+        destination.store().create_bucket(DESTINATION);
         Self { source, destination, home: tempfile::tempdir().unwrap() }
     }
 
