@@ -60,6 +60,8 @@ const OSS: Vendor = Vendor {
     quirks: Quirks {
         path_style: false,
         conditions: false,
+        // Not among the operations behind the S3 protocol.
+        tags: false,
         etags: ETags::Md5OfPlain,
         prefix: Some("x-oss-"),
         checksum: Some(ChecksumHeader::Crc64(&["x-oss-hash-crc64ecma", "x-amz-hash-crc64ecma"])),
