@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use tranship_adapters::stores::s3::S3Settings;
 use tranship_adapters::stores::s3::vendors::{AMAZON, Vendor, abiding};
+use tranship_adapters::stores::s3::{S3Settings, S3Store};
 use tranship_cli::engine::Parts;
 use tranship_core::location::{Location, Transfer};
 use tranship_core::loss::Loss;
@@ -14,6 +14,7 @@ use tranship_core::policy::{DeleteGuard, Policy};
 use tranship_server::{Dialect, Fault, Matcher, Properties, Rule, Server, ServerOptions};
 use tranship_tests::keys::HOSTILE;
 use tranship_tests::rig::{self, MIB, Report, credentials, noise, settings_at};
+use tranship_tests::store;
 
 const DIALECTS: [(Dialect, &str); 4] =
     [(Dialect::Oss, "oss"), (Dialect::Cos, "cos"), (Dialect::Kodo, "kodo"), (Dialect::Gcs, "gs")];
@@ -153,6 +154,21 @@ fn may_have(scheme: &str, key: &str) -> bool {
     let begins_wrong = matches!(scheme, "oss" | "cos") && key.starts_with(['/', '\\']);
     let has_lines = scheme == "gs" && key.contains(['\n', '\r']);
     !is_listed_bare && !begins_wrong && !has_lines
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_adapter_conforms_with_each_vendors_store() {
+    let all: fn(&str) -> bool = |_| true;
+    let no_lines: fn(&str) -> bool = |key| !key.contains(['\n', '\r', '\t', '\u{7}']);
+    for (dialect, scheme) in DIALECTS {
+        for native_headers in [false, true] {
+            let side = Side::start(dialect, scheme, native_headers).await;
+            let adapter = S3Store::connect(side.settings()).await.unwrap();
+            let is_limited = matches!(scheme, "kodo" | "gs");
+            let holds = if is_limited { no_lines } else { all };
+            store::conforms_as_a_vendors(&adapter, holds).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -47,6 +47,51 @@ pub async fn conforms(store: &dyn ObjectStore, bucket: &str) {
     copies_on_the_servers_side_are_pinned(store, bucket).await;
 }
 
+/// What of the suite holds for a store of another vendor: it need not honour conditions on writes, keep
+/// tags, list uploads or copy by itself, and has checksums and `ETag`s of its own. `holds`: whether
+/// it can have such a key.
+pub async fn conforms_as_a_vendors(store: &dyn ObjectStore, holds: fn(&str) -> bool) {
+    store.bucket().await.unwrap();
+    vendors_bytes_come_back(store).await;
+    vendors_keys_are_kept_byte_for_byte(store, holds).await;
+    a_read_is_the_range_and_the_generation_that_was_asked_for(store).await;
+    a_listing_is_sorted_and_goes_on_where_it_stopped(store).await;
+    an_upload_that_was_ended_is_known_no_more(store).await;
+}
+
+async fn vendors_bytes_come_back(store: &dyn ObjectStore) {
+    for (name, bytes) in [("empty", Vec::new()), ("one", vec![0]), ("many", noise(1, 3 << 20))] {
+        let key = key(name);
+        let etag = write(store, &key, &bytes).await;
+        let read = store.get(&key, None, None).await.unwrap();
+        let head = store.head(&key, None, None).await.unwrap();
+        assert_eq!((&read.head.identity, &head.identity.etag), (&head.identity, &etag));
+        assert!(bytes_of(read).await == bytes, "{name}");
+        if let Some(checksum) = head.checksum {
+            let mut crcs = Crcs::new(&[checksum.algorithm]);
+            crcs.update(&bytes);
+            assert_eq!(crcs.finish(), [checksum], "{name}");
+        }
+    }
+}
+
+async fn vendors_keys_are_kept_byte_for_byte(store: &dyn ObjectStore, holds: fn(&str) -> bool) {
+    let keys = HOSTILE.iter().filter(|text| holds(text));
+    let mut keys: Vec<ObjectKey> = keys.map(|text| key(&format!("hostile/{text}"))).collect();
+    for key in &keys {
+        write(store, key, key.as_str().as_bytes()).await;
+        assert_eq!(read(store, key).await, key.as_str().as_bytes(), "{key}");
+    }
+    keys.sort();
+    for limit in [3, 1_000] {
+        assert_eq!(listed(store, "suite/hostile/", None, limit).await, keys);
+    }
+    for key in &keys {
+        store.delete(key, None).await.unwrap();
+    }
+    assert_eq!(listed(store, "suite/hostile/", None, 1_000).await, []);
+}
+
 fn key(text: &str) -> ObjectKey {
     ObjectKey::new(format!("suite/{text}"))
 }
@@ -252,14 +297,16 @@ async fn a_read_is_the_range_and_the_generation_that_was_asked_for(store: &dyn O
         let (start, end) = (usize::try_from(start).unwrap(), usize::try_from(end).unwrap());
         assert_eq!(bytes_of(read).await, bytes[start..end]);
     }
+    // Some stores answer with the whole object where a range cannot be had.
+    let (moved, lied) = (ErrorKind::PreconditionFailed, ErrorKind::Lied);
     for (range, etag, expected) in [
-        (None, &old, ErrorKind::PreconditionFailed),
-        (ByteRange::new(0, 5), &old, ErrorKind::PreconditionFailed),
-        (ByteRange::new(1_000, 1_001), &new, ErrorKind::PreconditionFailed),
-        (ByteRange::new(990, 1_010), &new, ErrorKind::Lied),
+        (None, &old, &[moved][..]),
+        (ByteRange::new(0, 5), &old, &[moved]),
+        (ByteRange::new(1_000, 1_001), &new, &[moved, lied]),
+        (ByteRange::new(990, 1_010), &new, &[lied]),
     ] {
         let answer = store.get(&key, range, Some(&pin(etag))).await;
-        assert_eq!(kind(answer), expected, "{range:?}");
+        assert!(expected.contains(&kind(answer)), "{range:?}");
     }
 }
 

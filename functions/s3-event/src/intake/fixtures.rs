@@ -159,6 +159,11 @@ fn the_list_names_every_file_and_no_other() {
     for folder in ["completer", "finder", "notification", "s3-event", "worker"] {
         there.extend(files(folder).into_keys().map(|name| format!("{folder}/{name}.json")));
     }
+    let bridge = fs::read_dir(events().join("bridge")).unwrap();
+    let bridge = bridge.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    // Python leaves its compiled form behind.
+    let bridge = bridge.filter(|name| name.contains('.'));
+    there.extend(bridge.map(|name| format!("bridge/{name}")));
     there.sort_unstable();
     assert_eq!(named, there);
 }
