@@ -1,6 +1,6 @@
 //! The rows.
 
-use super::{ChecksumHeader, ETags, Endpoints, ListVersion, Quirks, Vendor};
+use super::{ChecksumHeader, ETags, Endpoints, ListVersion, Permissions, Quirks, Vendor};
 
 /// What every store can be asked for that speaks the protocol at all.
 const CAREFUL: Quirks = Quirks {
@@ -27,6 +27,9 @@ pub static AMAZON: Vendor = Vendor {
     hosts: &[".amazonaws.com", ".amazonaws.com.cn"],
     endpoints: None,
     quirks: Quirks { path_style: false, checksums: true, ..CAREFUL },
+    permissions: Permissions::Iam,
+    knows_owners: true,
+    bridge: None,
     documents: &["https://docs.aws.amazon.com/AmazonS3/latest/API/"],
 };
 
@@ -39,6 +42,9 @@ pub static COMPATIBLE: Vendor = Vendor {
     hosts: &[],
     endpoints: None,
     quirks: Quirks { checksums: true, ..CAREFUL },
+    permissions: Permissions::Iam,
+    knows_owners: false,
+    bridge: None,
     documents: &[],
 };
 
@@ -58,6 +64,7 @@ const OSS: Vendor = Vendor {
     quirks: Quirks {
         path_style: false,
         conditions: false,
+        tags: false,
         etags: ETags::Md5OfPlain,
         prefix: Some("x-oss-"),
         checksum: Some(ChecksumHeader::Crc64(&["x-oss-hash-crc64ecma", "x-amz-hash-crc64ecma"])),
@@ -74,6 +81,9 @@ const OSS: Vendor = Vendor {
         ],
         ..CAREFUL
     },
+    permissions: Permissions::Ram,
+    knows_owners: false,
+    bridge: Some("bridge.oss"),
     documents: &[
         "https://help.aliyun.com/en/oss/developer-reference/use-aws-sdks-to-access-oss",
         "https://help.aliyun.com/en/oss/developer-reference/compatibility-with-amazon-s3",
@@ -115,6 +125,9 @@ const COS: Vendor = Vendor {
         ],
         ..CAREFUL
     },
+    permissions: Permissions::Cam,
+    knows_owners: false,
+    bridge: Some("bridge.cos"),
     documents: &[
         "https://www.tencentcloud.com/document/product/436/32537",
         "https://www.tencentcloud.com/document/product/436/30614",
@@ -148,6 +161,9 @@ const KODO: Vendor = Vendor {
         ],
         ..CAREFUL
     },
+    permissions: Permissions::Console,
+    knows_owners: false,
+    bridge: None,
     documents: &[
         "https://developer.qiniu.com/kodo/4088/s3-access-domainname",
         "https://developer.qiniu.com/kodo/4087/compatible-s3-api",
@@ -185,6 +201,9 @@ const GCS: Vendor = Vendor {
         ],
         ..CAREFUL
     },
+    permissions: Permissions::Roles,
+    knows_owners: false,
+    bridge: None,
     documents: &[
         "https://cloud.google.com/storage/docs/aws-simple-migration",
         "https://cloud.google.com/storage/docs/xml-api/reference-headers",
@@ -206,5 +225,8 @@ const R2: Vendor = Vendor {
         tags: false,
         ..CAREFUL
     },
+    permissions: Permissions::Iam,
+    knows_owners: false,
+    bridge: None,
     documents: &["https://developers.cloudflare.com/r2/api/s3/api/"],
 };
