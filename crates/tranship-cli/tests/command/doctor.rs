@@ -234,7 +234,7 @@ fn finding(done: &Done, side: &str, check: &str) -> (String, String, String) {
 
 /// The options that a look recommends.
 fn facts(done: &Done) -> Value {
-    done.last_event()["facts"].clone()
+    done.last_event().get("facts").cloned().unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]
