@@ -343,6 +343,21 @@ async fn links_and_appendable_objects_arrive_as_plain_ones_and_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tags_are_counted_as_lost_where_the_destination_has_none() {
+    for (dialect, scheme) in DIALECTS {
+        let pair = Pair::to(dialect, scheme, false).await;
+        let tags = vec![("team".to_owned(), "maps".to_owned())];
+        let (store, bytes) = (pair.source.server.store(), noise(1, 700));
+        store.put_with(pair.source.bucket, "tagged", bytes, Properties::default(), tags);
+        let report = pair.copy(Policy::default()).await;
+        report.expect(&[("copied", 1)]);
+        let losses = report.run.totals.unwrap().losses;
+        let lost = losses.iter().any(|(loss, _)| loss == Loss::Tags);
+        assert_eq!(lost, dialect != Dialect::Cos, "{scheme}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_source_lost_is_deleted_and_a_late_listing_proves_nothing() {
     for (dialect, scheme) in DIALECTS {
         let pair = Pair::from(dialect, scheme, true).await;

@@ -1,68 +1,98 @@
 //! `tranship doctor`: a look at both sides before the first copy.
 //!
 //! It asks what a copy relies on, once and without harm, and says what to do about what it finds.
-//! What it cannot see it calls unknown. Only the probe writes, where that was asked for.
+//! What it cannot see it calls unknown. Only the probe writes, where that was asked for. Where a store
+//! differs from the row of its vendor, what was seen becomes an option of a copy: a fact.
 
+mod access;
+mod facts;
 mod finding;
+mod kind;
 mod look;
 mod policy;
 mod probe;
+mod way;
 
+use std::path::Path;
+
+use serde_json::{Map, json};
 use tranship_adapters::clock::SystemClock;
 use tranship_adapters::stores::s3::S3Settings;
 use tranship_core::ports::Clock as _;
 
 use self::finding::{Finding, State};
+use crate::args::DoctorArgs;
 use crate::display::Reporter;
-use crate::embedded::{advice, authorities, side};
-use crate::engine::{EngineError, Side, connect};
+use crate::embedded::{authorities, side};
+use crate::engine::Side;
 use crate::exit::{Exit, Failure};
 use crate::settings::VerifySettings;
 
 pub use self::policy::policies;
 
+/// A side, and what a copy would do about it.
+struct Subject<'a> {
+    side: Side,
+    settings: S3Settings,
+    prefix: &'a str,
+    /// Whether a copy would rely on conditions of writes.
+    conditions: bool,
+    /// Write probe objects, under this number.
+    probe_id: Option<u64>,
+}
+
+impl Subject<'_> {
+    /// The name of an option of this side.
+    fn option(&self, name: &str) -> String {
+        format!("{}-{name}", self.side)
+    }
+}
+
 /// Looks at both sides, and tells what it found.
 pub async fn doctor(
     settings: &VerifySettings,
-    write_probe: bool,
+    asked: &DoctorArgs,
     reporter: &Reporter,
 ) -> Result<Exit, Failure> {
+    let file = asked.write_facts.as_deref().map(Path::new);
+    file.map(facts::check_place).transpose()?;
     let pem = settings.ca_bundle.as_deref().map(authorities).transpose()?;
-    let source = side(&settings.source, pem.as_deref());
-    let destination = S3Settings {
-        expected_bucket_owner: settings.expected_bucket_owner.clone(),
-        ..side(&settings.destination, pem.as_deref())
+    let subject = |which: Side| {
+        let (how, location, expected_bucket_owner) = match which {
+            Side::Source => (&settings.source, &settings.transfer.source, None),
+            Side::Destination => (
+                &settings.destination,
+                &settings.transfer.destination,
+                settings.expected_bucket_owner.clone(),
+            ),
+        };
+        let probes = asked.write_probe && which == Side::Destination;
+        Subject {
+            side: which,
+            settings: S3Settings { expected_bucket_owner, ..side(how, pem.as_deref()) },
+            prefix: &location.prefix,
+            conditions: settings.conditions,
+            probe_id: probes.then(|| SystemClock::new().random()),
+        }
     };
     let mut findings = Vec::new();
-    for (which, how) in [(Side::Source, source), (Side::Destination, destination)] {
-        let location = match which {
-            Side::Source => &settings.transfer.source,
-            Side::Destination => &settings.transfer.destination,
-        };
-        let probe_id =
-            (write_probe && which == Side::Destination).then(|| SystemClock::new().random());
-        match connect(which, how).await {
-            Ok(store) => {
-                findings.extend(look::look(which, &store, &location.prefix, probe_id).await);
-            }
-            Err(EngineError::Side(_, error)) => findings.push(Finding::unusable(which, &error)),
-            Err(error) => {
-                findings.push(Finding::new(which, "reach", State::Bad, error.to_string(), ""));
-            }
-        }
+    for which in [Side::Source, Side::Destination] {
+        findings.extend(look::look(&subject(which)).await);
+    }
+    let names = [settings.source.location.display(), settings.destination.location.display()];
+    let facts = facts::of(&findings);
+    if let Some(path) = file {
+        facts::write(path, &facts, &names)?;
     }
     let is_bad = findings.iter().any(|finding| finding.state == State::Bad);
-    let names = [settings.source.location.display(), settings.destination.location.display()];
     let exit = if is_bad { Exit::Unfit } else { Exit::Success };
     let mut events: Vec<_> = findings.iter().map(Finding::event).collect();
-    events.push(serde_json::json!({ "event": "doctor-ended", "exit_code": exit.code() }));
-    reporter.looked(&events, &finding::text(&findings, &names));
+    events.push(json!({
+        "event": "doctor-ended",
+        "exit_code": exit.code(),
+        "facts": facts.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<Map<_, _>>(),
+    }));
+    let text = format!("{}{}", finding::text(&findings, &names), facts::text(&facts, file));
+    reporter.looked(&events, &text);
     Ok(exit)
-}
-
-impl Finding {
-    /// A side that cannot even be listed: nothing more can be said of it.
-    fn unusable(which: Side, error: &tranship_core::error::StoreError) -> Self {
-        Self::new(which, "reach", State::Bad, error.to_string(), advice(which, error))
-    }
 }

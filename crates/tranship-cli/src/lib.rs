@@ -133,7 +133,7 @@ async fn doctor(args: &DoctorArgs, env: &BTreeMap<String, String>, resume: Strin
     }
     // Stopped at once, and between any two calls: what a probe left is named by its prefix.
     let result = tokio::select! {
-        result = doctor::doctor(&settings, args.write_probe, &reporter) => result,
+        result = doctor::doctor(&settings, args, &reporter) => result,
         () = interrupt::first_signal() => Ok(Exit::Interrupted),
     };
     finish(&reporter, result)

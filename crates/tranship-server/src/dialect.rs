@@ -192,6 +192,8 @@ struct Asked<'a> {
     object: Option<Arc<Object>>,
     /// Whether the bucket's versioning was ever turned on.
     versioned: bool,
+    /// Whether anybody may ask for this.
+    open: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -210,6 +212,7 @@ impl<'a> Asked<'a> {
             query: query.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             object: store.find(&facts.bucket, &facts.key, None),
             versioned: store.is_versioned(&facts.bucket),
+            open: crate::front::is_open(request, facts, store),
         }
     }
 

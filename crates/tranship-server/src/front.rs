@@ -147,8 +147,10 @@ impl Front {
             return Ok(refusal);
         }
         let without_range = without_senseless_range(&request);
+        let service =
+            if is_open(&request, facts, &self.store) { &self.unsigned } else { &self.service };
         let request = self.unwrap(request, facts);
-        let mut answer = self.service.call(request).await.map_err(|_| Hangup)?;
+        let mut answer = service.call(request).await.map_err(|_| Hangup)?;
         if let Some(request) = without_range
             && answer.status() == StatusCode::BAD_REQUEST
         {
@@ -194,6 +196,15 @@ impl Front {
         }
         Some(refusal)
     }
+}
+
+/// Whether a request is one that a public bucket answers to anybody.
+pub(crate) fn is_open<B>(request: &Request<B>, facts: &Facts, store: &Store) -> bool {
+    let reads =
+        matches!(facts.operation, "GetObject" | "HeadObject" | "ListObjects" | "ListObjectsV2");
+    reads
+        && !request.headers().contains_key(header::AUTHORIZATION)
+        && store.is_public(&facts.bucket)
 }
 
 /// Takes a body out of its aws-chunked frames, if it comes in such.

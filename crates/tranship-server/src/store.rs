@@ -310,6 +310,11 @@ impl Store {
     }
 
     /// Whether versioning was ever turned on for this bucket.
+    /// Whether requests that read need no signature.
+    pub(crate) fn is_public(&self, bucket: &str) -> bool {
+        self.lock().get(bucket).is_some_and(|bucket| bucket.settings.public)
+    }
+
     pub(crate) fn is_versioned(&self, bucket: &str) -> bool {
         self.lock().get(bucket).is_some_and(Bucket::is_versioned)
     }

@@ -23,9 +23,13 @@ pub struct DoctorArgs {
     /// never where object locks are on, or may be
     #[arg(long, help_heading = "This look")]
     pub write_probe: bool,
-    /// Print the least permissions that a copy needs on each side, as IAM policies; asks no store
+    /// Print the least permissions that a copy needs on each side, in the language of its store; asks no
+    /// store
     #[arg(long, help_heading = "This look")]
     pub print_policy: bool,
+    /// Write the options that this look recommends into a TOML file, for the --config of copy
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "This look")]
+    pub write_facts: Option<String>,
     /// Trust the certificate authorities in this PEM file, for both sides
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "This look")]
     pub ca_bundle: Option<String>,
@@ -61,6 +65,8 @@ It lists a page of each side, and reads the headers and a byte or two of one obj
   advice   a copy works, and somebody should know this before
   unknown  it could not be seen: an empty side, a permission that only this look needs
   bad      a copy would fail, or stop
+Where a store differs from what is known of its kind, the finding names the option that says so. All of
+them stand once more at the end, as lines of a configuration file.
 --print-policy leaves out what only some options need: s3:DeleteObject (--delete, and the objects that
 --write-probe makes) and s3:PutObjectAcl (--acl).
 

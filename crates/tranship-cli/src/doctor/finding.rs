@@ -40,6 +40,8 @@ pub(super) struct Finding {
     what: String,
     /// Empty if there is nothing to do.
     to_do: String,
+    /// Options by which a copy does as was found.
+    pub(super) options: Vec<(String, Value)>,
 }
 
 impl Finding {
@@ -50,11 +52,27 @@ impl Finding {
         what: impl Into<String>,
         to_do: impl Into<String>,
     ) -> Self {
-        Self { side, check, state, what: what.into(), to_do: to_do.into() }
+        Self { side, check, state, what: what.into(), to_do: to_do.into(), options: Vec::new() }
     }
 
     pub(super) fn good(side: Side, check: &'static str, what: impl Into<String>) -> Self {
         Self::new(side, check, State::Good, what, "")
+    }
+
+    /// With options that a copy should be given.
+    pub(super) fn passing(self, options: Vec<(String, Value)>) -> Self {
+        Self { options, ..self }
+    }
+
+    /// What to do, and first of all the options to give.
+    fn to_do(&self) -> String {
+        if self.options.is_empty() {
+            return self.to_do.clone();
+        }
+        let bare = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let options: Vec<_> =
+            self.options.iter().map(|(name, value)| format!("--{name}={}", bare(value))).collect();
+        format!("give {}: {}", options.join(" "), self.to_do)
     }
 
     pub(super) fn event(&self) -> Value {
@@ -64,7 +82,7 @@ impl Finding {
             "check": self.check,
             "state": self.state.name(),
             "what": self.what,
-            "to_do": self.to_do,
+            "to_do": self.to_do(),
         })
     }
 }
@@ -78,8 +96,9 @@ pub(super) fn text(findings: &[Finding], names: &[String; 2]) -> String {
         for finding in findings.iter().filter(|finding| finding.side == side) {
             let (state, what) = (finding.state.name(), escape(&finding.what));
             writeln!(out, "  {state:<8} {}: {what}", finding.check).unwrap_or_default();
-            if !finding.to_do.is_empty() {
-                writeln!(out, "           to do: {}", escape(&finding.to_do)).unwrap_or_default();
+            let to_do = finding.to_do();
+            if !to_do.is_empty() {
+                writeln!(out, "           to do: {}", escape(&to_do)).unwrap_or_default();
             }
         }
     }

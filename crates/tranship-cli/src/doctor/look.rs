@@ -1,73 +1,39 @@
 //! The questions to one side. None of them changes anything.
 
+use serde_json::Value;
 use tranship_adapters::stores::s3::S3Store;
-use tranship_core::compare::check_order;
 use tranship_core::error::{ErrorKind, StoreError};
 use tranship_core::object::{ByteRange, ETag, ETagForm, ObjectKey};
-use tranship_core::store::{Head, ListRequest, Listed, ObjectStore as _, Pin};
+use tranship_core::store::{Head, Listed, ObjectStore as _, Pin};
 
 use super::finding::{Finding, State};
-use super::probe;
+use super::way::{self, Way};
+use super::{Subject, access, kind, probe};
 use crate::engine::{Side, patiently};
 
 /// An `ETag` that no object has.
 const NO_ETAG: &str = "ffffffffffffffffffffffffffffffff";
-/// Keys that are looked at.
-const PAGE_KEYS: u16 = 1_000;
 
-/// Everything that can be seen of a side. `probe_id`: write probe objects, under this number.
-pub(super) async fn look(
-    side: Side,
-    store: &S3Store,
-    prefix: &str,
-    probe_id: Option<u64>,
-) -> Vec<Finding> {
-    let first =
-        ListRequest { prefix: prefix.to_owned(), limit: PAGE_KEYS, ..ListRequest::default() };
-    let page = match patiently(|| store.list(&first)).await {
-        Ok(page) => page.objects,
-        Err(error) => return vec![Finding::unusable(side, &error)],
-    };
-    let what = format!("the bucket answers, and {} keys were listed", page.len());
-    let mut findings = vec![Finding::good(side, "reach", what)];
-    findings.push(order(side, store, prefix, &page).await);
-    findings.push(odd_keys(side, store, &page).await);
-    findings.extend(object(side, store, &page).await);
+/// Everything that can be seen of a side.
+pub(super) async fn look(subject: &Subject<'_>) -> Vec<Finding> {
+    let (side, prefix) = (subject.side, subject.prefix);
+    let mut findings = kind::introduce(subject);
+    let Some(way) = way::find(subject, &mut findings).await else { return findings };
+    let Way { store, page, .. } = &way;
+    findings.push(odd_keys(side, store, page).await);
+    findings.extend(object(side, store, page).await);
+    findings.push(access::public(subject, &way).await);
+    findings.extend(access::owner(subject, &way).await);
     findings.extend(bucket(side, store).await);
     if side == Side::Destination {
         findings.push(uploads(store, prefix).await);
         let locks = store.has_object_locks().await;
         findings.push(locked(&locks));
-        if let Some(id) = probe_id {
-            findings.extend(probe::probe(store, prefix, id, &locks).await);
+        if subject.probe_id.is_some() {
+            findings.extend(probe::probe(subject, store, &locks).await);
         }
     }
     findings
-}
-
-/// Whether keys come in the order of their bytes, and a listing can begin behind any of them.
-async fn order(side: Side, store: &S3Store, prefix: &str, page: &[Listed]) -> Finding {
-    const CHECK: &str = "listing order";
-    let bad = |what: String| {
-        let to_do = "a copy stops at such a listing; name the keys with --keys-from instead";
-        Finding::new(side, CHECK, State::Bad, what, to_do)
-    };
-    if let Err(what) = check_order(prefix, None, page) {
-        return bad(what);
-    }
-    let [first, .., _] = page else {
-        let to_do = "look again when there are objects";
-        return Finding::new(side, CHECK, State::Unknown, "fewer than two keys", to_do);
-    };
-    let after = Some(first.key.clone());
-    let behind = ListRequest { prefix: prefix.to_owned(), after, limit: 2, continuation: None };
-    match patiently(|| store.list(&behind)).await {
-        Ok(rest) => match check_order(prefix, Some(&first.key), &rest.objects) {
-            Ok(()) => Finding::good(side, CHECK, "by the bytes of the keys, from any key on"),
-            Err(what) => bad(format!("a listing from a key on: {what}")),
-        },
-        Err(error) => bad(error.to_string()),
-    }
 }
 
 /// Whether a key that needs an encoding is listed as it is.
@@ -132,8 +98,11 @@ async fn range(side: Side, store: &S3Store, key: &ObjectKey, head: &Head) -> Fin
     match patiently(|| store.get(key, range, Some(&pin))).await {
         Ok(_) => Finding::good(side, CHECK, "a part of an object can be read"),
         Err(error) if error.kind == ErrorKind::Lied => {
-            let to_do = "objects in parts cannot be copied from here: raise --multipart-threshold above the largest";
+            let to_do =
+                "objects in parts cannot be copied from here, and larger ones than that not at all";
+            let threshold = Value::from("5GiB");
             Finding::new(side, CHECK, State::Bad, error.to_string(), to_do)
+                .passing(vec![("multipart-threshold".to_owned(), threshold)])
         }
         Err(error) => unreadable(side, &error),
     }

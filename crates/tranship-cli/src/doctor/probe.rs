@@ -4,12 +4,14 @@
 //! could not be taken away.
 
 use bytes::Bytes;
+use serde_json::Value;
 use tranship_adapters::stores::s3::S3Store;
 use tranship_core::body::full;
-use tranship_core::error::{ErrorKind, StoreError};
-use tranship_core::object::{ETag, ObjectKey};
-use tranship_core::store::{Condition, ListRequest, ObjectStore as _, Put, Write};
+use tranship_core::error::{Disposition, ErrorKind, StoreError};
+use tranship_core::object::{ETag, ObjectKey, PartNumber};
+use tranship_core::store::{Completion, Condition, ListRequest, ObjectStore as _, Put, Write};
 
+use super::Subject;
 use super::finding::{Finding, State};
 use crate::engine::{Side, patiently};
 
@@ -17,26 +19,30 @@ use crate::engine::{Side, patiently};
 const NAMES: [&str; 9] =
     ["%41", "../up", "a b", "a+b", "a//b", "back\\slash", "line\nfeed", "q?x=<&>'\"", "é\u{1f600}"];
 const BYTES: &[u8] = b"a probe of tranship doctor; it may be deleted";
+const SIZE: u64 = 45;
 
 const SIDE: Side = Side::Destination;
 
+/// An `ETag` that no object has.
+const NO_ETAG: &str = "ffffffffffffffffffffffffffffffff";
+
 /// Writes, looks, and deletes. `locks`: whether object locks are on, where that could be asked.
 pub(super) async fn probe(
+    subject: &Subject<'_>,
     store: &S3Store,
-    prefix: &str,
-    id: u64,
     locks: &Result<bool, StoreError>,
 ) -> Vec<Finding> {
+    let Some(id) = subject.probe_id else { return Vec::new() };
     if !matches!(locks, Ok(false)) {
         let what = "no probe was written: object locks are on, or may be";
         let to_do = "probe another bucket of the same store";
         return vec![Finding::new(SIDE, "probe", State::Unknown, what, to_do)];
     }
-    let folder = format!("{prefix}tranship-doctor-{id:016x}/");
+    let folder = format!("{}tranship-doctor-{id:016x}/", subject.prefix);
     let mut written = Vec::new();
     let mut findings = write_all(store, &folder, &mut written).await;
-    if let Some((key, _)) = written.first() {
-        findings.push(fence(store, key).await);
+    if let Some((key, etag)) = written.first() {
+        findings.push(fence(subject, conditions(store, key, etag).await));
         findings.push(listed(store, &folder, &written).await);
         findings.push(multipart(store, key).await);
     }
@@ -44,15 +50,14 @@ pub(super) async fn probe(
     findings
 }
 
-async fn put(store: &S3Store, key: &ObjectKey) -> Result<ETag, StoreError> {
-    let put = Put {
-        key,
-        size: u64::try_from(BYTES.len()).unwrap_or(u64::MAX),
-        write: Write::default(),
-        condition: Some(&Condition::Absent),
-        checksum: None,
-        md5: None,
-    };
+/// The name is nobody else's, so that it takes no condition to harm nothing.
+async fn put(
+    store: &S3Store,
+    key: &ObjectKey,
+    condition: Option<&Condition>,
+) -> Result<ETag, StoreError> {
+    let put =
+        Put { key, size: SIZE, write: Write::default(), condition, checksum: None, md5: None };
     store.put(put, full(Bytes::from_static(BYTES))).await.map(|written| written.etag)
 }
 
@@ -65,7 +70,7 @@ async fn write_all(
     let mut findings = Vec::new();
     for name in NAMES {
         let key = ObjectKey::new(format!("{folder}{name}"));
-        match put(store, &key).await {
+        match put(store, &key, None).await {
             Ok(etag) => written.push((key, etag)),
             Err(error) if error.kind.is_about_credentials() => {
                 let to_do = "allow s3:PutObject on the objects; --print-policy shows the whole";
@@ -90,18 +95,101 @@ async fn write_all(
     findings
 }
 
-/// Whether a write over what was not expected is refused.
-async fn fence(store: &S3Store, key: &ObjectKey) -> Finding {
+/// What a store does about conditions on writes.
+enum Conditions {
+    Honoured,
+    /// This kind of write went through against its condition.
+    Ignored(&'static str),
+    /// Writes with conditions are refused, whether or not those hold.
+    Refused(StoreError),
+    Unseen(StoreError),
+}
+
+/// Tries each kind of write over an object, under a condition that does not hold, and at last under one
+/// that does.
+async fn conditions(store: &S3Store, key: &ObjectKey, etag: &ETag) -> Conditions {
+    let (absent, other) = (Condition::Absent, Condition::Is(ETag::new(NO_ETAG)));
+    let tries = [
+        ("a plain write that expects no object", put(store, key, Some(&absent)).await.map(drop)),
+        (
+            "a plain write that expects another object",
+            put(store, key, Some(&other)).await.map(drop),
+        ),
+        ("an upload in parts that expects no object", complete(store, key, Some(&absent)).await),
+    ];
+    for (name, tried) in tries {
+        match tried {
+            Ok(()) => return Conditions::Ignored(name),
+            Err(error) => match error.kind {
+                ErrorKind::PreconditionFailed | ErrorKind::Conflict => {}
+                ErrorKind::Unsupported | ErrorKind::Invalid => return Conditions::Refused(error),
+                _ => return Conditions::Unseen(error),
+            },
+        }
+    }
+    match put(store, key, Some(&Condition::Is(etag.clone()))).await {
+        Ok(_) => Conditions::Honoured,
+        Err(error) if error.disposition() == Disposition::Retry => Conditions::Unseen(error),
+        Err(error) => Conditions::Refused(error),
+    }
+}
+
+/// An upload of one part, completed.
+async fn complete(
+    store: &S3Store,
+    key: &ObjectKey,
+    condition: Option<&Condition>,
+) -> Result<(), StoreError> {
+    let upload = store.create_upload(key, &Write::default()).await?;
+    let part = store
+        .upload_part(key, &upload, PartNumber::FIRST, SIZE, full(Bytes::from_static(BYTES)))
+        .await;
+    let completed = match part {
+        Ok(etag) => {
+            let parts = [(PartNumber::FIRST, etag)];
+            let completion =
+                Completion { key, upload: &upload, parts: &parts, size: SIZE, condition };
+            store.complete_upload(completion).await.map(drop)
+        }
+        Err(error) => Err(error),
+    };
+    if completed.is_err() {
+        // What cannot be aborted either waits for the bucket's lifecycle rule.
+        store.abort_upload(key, &upload).await.ok();
+    }
+    completed
+}
+
+/// What that means for a copy, which relies on conditions or does not.
+fn fence(subject: &Subject<'_>, seen: Conditions) -> Finding {
     const CHECK: &str = "conditional writes";
-    match put(store, key).await {
-        Err(error) if matches!(error.kind, ErrorKind::PreconditionFailed | ErrorKind::Conflict) => {
+    const ALONE: &str = "let nobody else write there during a copy: it could be written over";
+    let option = |value: bool| vec![("destination-conditions".to_owned(), Value::from(value))];
+    let advice = |what: String, to_do| Finding::new(SIDE, CHECK, State::Advice, what, to_do);
+    match (seen, subject.conditions) {
+        (Conditions::Honoured, true) => {
             Finding::good(SIDE, CHECK, "a write over what somebody else put there is refused")
         }
-        Err(error) => Finding::new(SIDE, CHECK, State::Unknown, error.to_string(), ""),
-        Ok(_) => {
-            let what = "the store ignores them";
-            let to_do = "let nobody else write there during a copy: it could be written over";
-            Finding::new(SIDE, CHECK, State::Advice, what, to_do)
+        (Conditions::Honoured, false) => {
+            let what = "the store honours them, and a copy would not rely on them".to_owned();
+            advice(what, "with this nobody else's write is written over").passing(option(true))
+        }
+        (Conditions::Ignored(which), true) => {
+            advice(format!("the store ignores them: {which} went through"), ALONE)
+                .passing(option(false))
+        }
+        (Conditions::Ignored(which), false) => {
+            advice(format!("the store ignores them, as is known: {which} went through"), ALONE)
+        }
+        (Conditions::Refused(error), true) => {
+            let to_do = "else every write fails; and let nobody else write there during a copy";
+            Finding::new(SIDE, CHECK, State::Bad, error.to_string(), to_do).passing(option(false))
+        }
+        (Conditions::Refused(error), false) => {
+            advice(format!("the store refuses them, and a copy sends none: {error}"), ALONE)
+        }
+        (Conditions::Unseen(error), _) => {
+            Finding::new(SIDE, CHECK, State::Unknown, error.to_string(), "")
         }
     }
 }
@@ -138,10 +226,11 @@ async fn multipart(store: &S3Store, key: &ObjectKey) -> Finding {
     const CHECK: &str = "multipart uploads";
     let tried = async {
         let upload = store.create_upload(key, &Write::default()).await?;
-        store.abort_upload(key, &upload).await
+        store.abort_upload(key, &upload).await?;
+        complete(store, key, None).await
     };
     match tried.await {
-        Ok(()) => Finding::good(SIDE, CHECK, "one can be begun and aborted"),
+        Ok(()) => Finding::good(SIDE, CHECK, "one can be begun and aborted, and one completed"),
         Err(error) => {
             let to_do = "allow s3:PutObject and s3:AbortMultipartUpload on the objects";
             Finding::new(SIDE, CHECK, State::Bad, error.to_string(), to_do)
@@ -175,7 +264,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_names_of_the_probe_are_in_the_order_of_their_bytes() {
+    fn the_probe_is_as_it_says() {
         assert!(NAMES.is_sorted(), "{NAMES:?}");
+        assert_eq!(u64::try_from(BYTES.len()), Ok(SIZE));
     }
 }

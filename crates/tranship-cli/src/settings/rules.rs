@@ -50,9 +50,7 @@ pub(super) fn settings(
         delete,
         storage_class: storage_class(layers, &destination)?,
         class_map: class_map(layers)?,
-        conditions: layers
-            .switch("destination-conditions")?
-            .unwrap_or(destination.vendor.quirks.conditions),
+        conditions: conditions(layers, &destination)?,
         acl: layers.word("acl", &ACLS)?.map(str::to_owned),
         sse: sse(layers)?,
         tags: !layers.is_on("no-tags")?,
@@ -105,6 +103,12 @@ fn ledger(
             "give --ledger FILE, or set HOME",
         )
     })
+}
+
+/// Whether writes are fenced: as the vendor's row says, unless an option says otherwise.
+pub(super) fn conditions(layers: &Layers, destination: &SideSettings) -> Result<bool, UsageError> {
+    let given = layers.switch("destination-conditions")?;
+    Ok(given.unwrap_or(destination.vendor.quirks.conditions))
 }
 
 pub(super) fn owner(layers: &Layers) -> Result<Option<String>, UsageError> {

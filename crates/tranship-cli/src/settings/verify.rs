@@ -18,6 +18,8 @@ pub struct VerifySettings {
     pub destination: SideSettings,
     pub transfer: Transfer,
     pub expected_bucket_owner: Option<String>,
+    /// Whether a copy would rely on the destination's conditions.
+    pub conditions: bool,
     pub ca_bundle: Option<PathBuf>,
     pub select: SelectSettings,
     pub deep: bool,
@@ -46,6 +48,7 @@ impl VerifySettings {
         Ok(Self {
             transfer,
             expected_bucket_owner: rules::owner(&layers)?,
+            conditions: rules::conditions(&layers, &destination)?,
             ca_bundle: layers.text("ca-bundle").map(PathBuf::from),
             // A list of keys is of one copy; both sides are listed whole.
             select: SelectSettings { keys_from: None, ..rules::select(&layers)? },

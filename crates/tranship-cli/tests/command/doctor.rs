@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use serde_json::Value;
-use tranship_server::{EtagMode, Fault, Matcher, Rule, ServerOptions, Versioning};
+use tranship_server::{Dialect, EtagMode, Fault, Matcher, Rule, Server, ServerOptions, Versioning};
 
-use crate::support::{DESTINATION, Done, SOURCE, World, run};
+use crate::support::{DESTINATION, Done, SOURCE, World, run, signed};
 
 fn looking(world: &World, options: &[&str]) -> Command {
     let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
@@ -221,4 +221,227 @@ async fn the_printed_policies_are_those_of_the_documents() {
     assert_eq!(actions(&printed["source"]), actions(&documented[0]));
     assert_eq!(actions(&printed["destination"]), actions(&documented[1]));
     assert_eq!(world.source.requests().total() + world.destination.requests().total(), 0);
+}
+
+/// What one look said of one check: its state, what was seen, and what to do.
+fn finding(done: &Done, side: &str, check: &str) -> (String, String, String) {
+    let events = done.events();
+    let is = |event: &&Value| event["side"] == side && event["check"] == check;
+    let event = events.iter().find(is).unwrap_or_else(|| panic!("no {check} of {side} in {done}"));
+    let field = |name: &str| event[name].as_str().unwrap().to_owned();
+    (field("state"), field("what"), field("to_do"))
+}
+
+/// The options that a look recommends.
+fn facts(done: &Done) -> Value {
+    done.last_event().get("facts").cloned().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_ignores_conditions_is_written_down_and_copied_to() {
+    let unfenced = ServerOptions { conditional_writes: false, ..ServerOptions::default() };
+    let world = World::with(ServerOptions::default(), unfenced).await;
+    world.put("a", "bytes");
+    let look = ["--json", "--write-probe", "--write-facts", "facts.toml"];
+    let done = run(looking(&world, &look));
+    assert_eq!(done.code, Some(0), "{done}");
+    let (state, what, to_do) = finding(&done, "destination", "conditional writes");
+    assert_eq!(state, "advice", "{what}");
+    assert!(to_do.starts_with("give --destination-conditions=false: "), "{to_do}");
+    assert_eq!(facts(&done), serde_json::json!({ "destination-conditions": false }));
+    let written = world.read("facts.toml");
+    assert_eq!(written.lines().last(), Some("destination-conditions = false"), "{written}");
+    // With the file a copy sends no condition, and without it does.
+    let requests = world.destination.requests();
+    requests.keep_log();
+    let conditional =
+        || requests.log().iter().filter(|request| request.if_none_match.is_some()).count();
+    world.copy(&["--config", "facts.toml", "--ledger", "one.redb"]).expect(0, &[]);
+    assert_eq!(conditional(), 0, "a condition was sent");
+    world.put("b", "bytes");
+    world.copy(&["--ledger", "two.redb"]).expect(0, &[]);
+    assert!(conditional() > 0);
+    // Another look may replace its own file, and nobody else's.
+    run(looking(&world, &["--write-probe", "--write-facts", "facts.toml"]))
+        .expect(0, &["facts: options that a copy should have", "destination-conditions = false"]);
+    world.write("mine.toml", "source-region = \"us-east-1\"\n");
+    run(looking(&world, &["--write-facts", "mine.toml"])).expect(2, &["holds something else"]);
+    assert_eq!(world.read("mine.toml"), "source-region = \"us-east-1\"\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_does_not_work_gives_way_to_one_that_does() {
+    let world = World::new().await;
+    fill(&world);
+    let refuse = Fault::Refuse { status: 501, code: "NotImplemented" };
+    world.source.faults().add(Rule::new(Matcher::on("ListObjectsV2"), refuse));
+    let backwards = Fault::ListGoesBackwards;
+    world.destination.faults().add(Rule::new(Matcher::on("ListObjectsV2"), backwards));
+    let done = run(looking(&world, &["--json", "--write-facts", "facts.toml"]));
+    assert_eq!(done.code, Some(8), "{done}");
+    let (state, what, to_do) = finding(&done, "source", "reach");
+    assert!(state == "bad" && what.contains("NotImplemented"), "{state}: {what}");
+    assert!(to_do.starts_with("give --source-list-version=1: "), "{to_do}");
+    assert_eq!(finding(&done, "source", "listing order").0, "good");
+    let (state, _, to_do) = finding(&done, "destination", "listing order");
+    assert!(state == "bad" && to_do.starts_with("give --destination-list-version=1"), "{to_do}");
+    let wanted = serde_json::json!({ "destination-list-version": "1", "source-list-version": "1" });
+    assert_eq!(facts(&done), wanted);
+    world.put("d", "more");
+    world.copy(&[]).expect(2, &["NotImplemented"]);
+    world.copy(&["--config", "facts.toml"]).expect(0, &[]);
+    world.expect_equal();
+    let states = look(&world, &["--config", "facts.toml"], 0);
+    expect(&states, "source", &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_do_not_come_encoded_need_not_be_asked_for() {
+    let plain = ServerOptions { encode_listing: false, ..ServerOptions::default() };
+    let world = World::with(plain, ServerOptions::default()).await;
+    fill(&world);
+    let done = run(looking(&world, &["--json", "--destination-list-encoding=false"]));
+    assert_eq!(done.code, Some(0), "{done}");
+    let of = |side| finding(&done, side, "encoded keys");
+    assert_eq!(of("source").0, "advice");
+    assert!(of("source").2.starts_with("give --source-list-encoding=false"), "{done}");
+    assert!(of("destination").2.starts_with("give --destination-list-encoding=true"), "{done}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_public_side_is_said_to_be_one() {
+    let world = World::new().await;
+    fill(&world);
+    let done = run(looking(&world, &["--json"]));
+    for side in ["source", "destination"] {
+        assert_eq!(finding(&done, side, "public").0, "good", "{done}");
+    }
+    world.here().configure(SOURCE, |bucket| bucket.public = true);
+    world.there().configure(DESTINATION, |bucket| bucket.public = true);
+    let done = run(looking(&world, &["--json"]));
+    for (side, word) in
+        [("source", "take the public grant"), ("destination", "block public access")]
+    {
+        let (state, what, to_do) = finding(&done, side, "public");
+        assert_eq!(state, "advice", "{done}");
+        assert!(what.contains("list it and read its objects") && to_do.contains(word), "{done}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_that_is_expected_is_looked_for() {
+    let (owner, stranger) = ("111122223333", "444455556666");
+    let world = World::new().await;
+    fill(&world);
+    let state = |account: &str, code: i32| {
+        let done = run(looking(&world, &["--json", "--expected-bucket-owner", account]));
+        assert_eq!(done.code, Some(code), "{done}");
+        finding(&done, "destination", "owner")
+    };
+    // A store that does not know owners answers all the same.
+    assert_eq!(state(owner, 0).0, "advice");
+    world.there().configure(DESTINATION, |bucket| bucket.owner = Some(owner.to_owned()));
+    assert_eq!(state(owner, 0).0, "good");
+    let (found, what, _) = state(stranger, 8);
+    assert!(found == "bad" && what.contains(stranger), "{found}: {what}");
+    world.expect_untouched();
+}
+
+/// A server that plays a vendor, with a bucket.
+async fn vendor(dialect: Dialect, bucket: &str) -> Server {
+    let options = ServerOptions { dialect, check_region: false, ..ServerOptions::default() };
+    let server = Server::start(signed(options)).await.unwrap();
+    server.store().create_bucket(bucket);
+    for key in ["a", "b c+%", "c"] {
+        server.store().put(bucket, key, "bytes");
+    }
+    server
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_vendor_is_named_and_found_to_be_as_its_row_says() {
+    let world = World::new().await;
+    for (dialect, scheme, bucket, words) in [
+        (Dialect::Oss, "oss", "photos", "Alibaba Cloud OSS: the bucket stands in the host name"),
+        (Dialect::Cos, "cos", "photos-1250000000", "listings of version 1"),
+        (Dialect::Kodo, "kodo", "photos", "keys in them as they are"),
+        (Dialect::Gcs, "gs", "photos", "tags are lost, a CRC-32C of each whole object"),
+    ] {
+        let (here, there) = (vendor(dialect, bucket).await, vendor(dialect, bucket).await);
+        let look = |options: &[&str]| {
+            let place = format!("{scheme}://{bucket}");
+            let mut command = world.bare(&["doctor", &place, &place, "--json", "--write-probe"]);
+            command.args(["--source-endpoint", &here.endpoint()]);
+            command.args(["--destination-endpoint", &there.endpoint()]).args(options);
+            run(command)
+        };
+        let done = look(&[]);
+        assert_eq!(done.code, Some(0), "{done}");
+        assert!(finding(&done, "source", "store").1.contains(words), "{done}");
+        assert_eq!(facts(&done), serde_json::json!({}), "{done}");
+        assert!(finding(&done, "destination", "store").1.contains("writes are not fenced"));
+        for side in ["source", "destination"] {
+            assert_eq!(finding(&done, side, "public").0, "good", "{done}");
+        }
+        let is_bridged = done.out.contains("docs/SOURCES.md#events-of-other-clouds");
+        assert_eq!(is_bridged, matches!(dialect, Dialect::Oss | Dialect::Cos), "{done}");
+        // Who relies on conditions there is told not to.
+        let done = look(&["--destination-conditions"]);
+        assert_eq!(facts(&done), serde_json::json!({ "destination-conditions": false }), "{done}");
+        here.store().configure(bucket, |bucket| bucket.public = true);
+        assert_eq!(finding(&look(&[]), "source", "public").0, "advice");
+        assert_eq!(there.store().keys(bucket), ["a", "b c+%", "c"]);
+        assert_eq!(there.store().open_uploads(bucket), []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wrong_addressing_is_found_out() {
+    let world = World::new().await;
+    let here = vendor(Dialect::Oss, "photos").await;
+    let mut command = world.bare(&["doctor", "oss://photos", &format!("s3://{DESTINATION}")]);
+    command.args(["--json", "--source-path-style", "--source-endpoint", &here.endpoint()]);
+    command.args(["--destination-endpoint", &world.destination.endpoint()]);
+    let done = run(command);
+    assert_eq!(done.code, Some(8), "{done}");
+    assert_eq!(facts(&done), serde_json::json!({ "source-path-style": false }), "{done}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_vendors_policy_is_the_one_of_its_page() {
+    let world = World::new().await;
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(root.join("docs/SOURCES.md")).unwrap();
+    for (source, destination, heading, writes) in [
+        ("oss://photos", "oss://archive/in/", "## Alibaba Cloud OSS", "acs:oss:*:*:archive/in/*"),
+        (
+            "cos://photos-1250000000",
+            "cos://archive-1250000000/in/",
+            "## Tencent Cloud COS",
+            "qcs::cos:ap-guangzhou:uid/1250000000:archive-1250000000/in/*",
+        ),
+        ("gs://photos", "gs://archive/in/", "## Google Cloud Storage", "roles/storage.objectUser"),
+    ] {
+        let mut command = world.bare(&["doctor", source, destination, "--print-policy"]);
+        command.args(["--source-region", "ap-guangzhou", "--destination-region", "ap-guangzhou"]);
+        let done = run(command);
+        done.expect(0, &[writes]);
+        let printed: Value = serde_json::from_str(&done.out).unwrap();
+        let (_, section) = page.split_once(heading).unwrap();
+        let (_, section) = section.split_once("### Permissions").unwrap();
+        let (_, block) = section.split_once("```json").unwrap();
+        let (block, also) = block.split_once("```").unwrap();
+        assert_eq!(printed["source"], serde_json::from_str::<Value>(block).unwrap(), "{source}");
+        let (also, _) = also.split_once("###").unwrap();
+        // Every action that the page asks for besides, but for the one of --delete.
+        let actions = also.split('`').skip(1).step_by(2);
+        let scheme = format!("{}:", source.split(':').next().unwrap());
+        for word in actions.filter(|word| word.starts_with(&scheme)) {
+            let is_there = printed["destination"].to_string().contains(&format!("\"{word}\""));
+            assert_eq!(is_there, !word.ends_with(":DeleteObject"), "{word} {done}");
+        }
+    }
+    let mut command = world.bare(&["doctor", "kodo://photos", "s3://archive", "--print-policy"]);
+    command.args(["--source-region", "cn-east-1"]);
+    run(command).expect(0, &["Bucket Policy of photos", "arn:aws:s3:::archive/*"]);
 }

@@ -44,6 +44,11 @@ pub(crate) struct Done {
     pub(crate) err: String,
 }
 
+/// A server that checks that requests are signed with the command's credentials.
+pub(crate) fn signed(options: ServerOptions) -> ServerOptions {
+    ServerOptions { credentials: Some((ACCESS_KEY.to_owned(), CANARY.to_owned())), ..options }
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
         Self::with(ServerOptions::default(), ServerOptions::default()).await
@@ -51,8 +56,6 @@ impl World {
 
     /// Signatures are always checked.
     pub(crate) async fn with(source: ServerOptions, destination: ServerOptions) -> Self {
-        let credentials = Some((ACCESS_KEY.to_owned(), CANARY.to_owned()));
-        let signed = |options| ServerOptions { credentials: credentials.clone(), ..options };
         let source = Server::start(signed(source)).await.unwrap();
         let destination = Server::start(signed(destination)).await.unwrap();
         source.store().create_bucket(SOURCE);

@@ -34,6 +34,8 @@ pub struct BucketSettings {
     /// The account id that `x-amz-expected-bucket-owner` must name.
     pub owner: Option<String>,
     pub requester_pays: bool,
+    /// Anybody may list it and read its objects, without a signature.
+    pub public: bool,
     /// The lifecycle rule that aborts incomplete uploads, if there is one; it is shown and not obeyed.
     pub abort_incomplete_after_days: Option<i32>,
     /// Whether object locks are on; it is shown and not enforced.

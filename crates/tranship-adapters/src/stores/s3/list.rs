@@ -83,6 +83,27 @@ impl S3Store {
         encoded.then_some(EncodingType::Url)
     }
 
+    /// Whether a listing gives its keys encoded, if that is asked for. It says so itself.
+    pub async fn encodes_listings(&self, prefix: &str) -> Result<bool, StoreError> {
+        let place = ObjectKey::new(prefix);
+        let encoding = Some(EncodingType::Url);
+        let said = match self.settings.list_version.unwrap_or(self.quirks().list) {
+            ListVersion::V1 => {
+                let list = self.client.list_objects().bucket(self.bucket_name()).prefix(prefix);
+                let list = list.max_keys(1).set_encoding_type(encoding.clone());
+                let call = Call::new("ListObjects", &place);
+                self.send(call, CALL_TIMEOUT, list.send()).await?.encoding_type
+            }
+            ListVersion::V2 => {
+                let list = self.client.list_objects_v2().bucket(self.bucket_name()).prefix(prefix);
+                let list = list.max_keys(1).set_encoding_type(encoding.clone());
+                let call = Call::new("ListObjectsV2", &place);
+                self.send(call, CALL_TIMEOUT, list.send()).await?.encoding_type
+            }
+        };
+        Ok(said == encoding)
+    }
+
     /// The older listing goes on behind the last key that it gave.
     async fn list_page_v1(&self, request: &ListRequest) -> Result<ListPage, StoreError> {
         let place = ObjectKey::new(request.prefix.as_str());

@@ -26,6 +26,12 @@ pub struct Vendor {
     /// How an endpoint follows from the region; `None`: the SDK knows, or nobody does.
     pub endpoints: Option<Endpoints>,
     pub quirks: Quirks,
+    /// How permissions are written there.
+    pub permissions: Permissions,
+    /// A request can name the account that has to own the bucket.
+    pub knows_owners: bool,
+    /// The handler of the bridge that passes on what changed there; `None`: nothing does, or the store itself.
+    pub bridge: Option<&'static str>,
     /// Pages of the vendor's documentation that this row rests on.
     pub documents: &'static [&'static str],
 }
@@ -83,6 +89,21 @@ pub struct Quirks {
     /// Storage classes: the store's name, and Amazon's for what is nearest to it. What an object of
     /// such a class costs and whether it must be restored is Amazon's, then.
     pub classes: &'static [(&'static str, &'static str)],
+}
+
+/// The language in which a store's owner grants permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permissions {
+    /// Amazon's policies, which most other stores take, too.
+    Iam,
+    /// Alibaba Cloud's policies of RAM.
+    Ram,
+    /// Tencent Cloud's policies of CAM.
+    Cam,
+    /// Google's roles, bound to members.
+    Roles,
+    /// The vendor's console makes them, and no text of them is documented.
+    Console,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The rows.
 
-use super::{ChecksumHeader, ETags, Endpoints, ListVersion, Quirks, Vendor};
+use super::{ChecksumHeader, ETags, Endpoints, ListVersion, Permissions, Quirks, Vendor};
 
 /// What every store can be asked for that speaks the protocol at all.
 const CAREFUL: Quirks = Quirks {
@@ -29,6 +29,9 @@ pub static AMAZON: Vendor = Vendor {
     hosts: &[".amazonaws.com", ".amazonaws.com.cn"],
     endpoints: None,
     quirks: Quirks { path_style: false, checksums: true, owners: true, kms: true, ..CAREFUL },
+    permissions: Permissions::Iam,
+    knows_owners: true,
+    bridge: None,
     documents: &["https://docs.aws.amazon.com/AmazonS3/latest/API/"],
 };
 
@@ -41,6 +44,9 @@ pub static COMPATIBLE: Vendor = Vendor {
     hosts: &[],
     endpoints: None,
     quirks: Quirks { checksums: true, owners: true, kms: true, ..CAREFUL },
+    permissions: Permissions::Iam,
+    knows_owners: false,
+    bridge: None,
     documents: &[],
 };
 
@@ -78,6 +84,9 @@ const OSS: Vendor = Vendor {
         ],
         ..CAREFUL
     },
+    permissions: Permissions::Ram,
+    knows_owners: false,
+    bridge: Some("bridge.oss"),
     documents: &[
         "https://help.aliyun.com/en/oss/developer-reference/use-aws-sdks-to-access-oss",
         "https://help.aliyun.com/en/oss/developer-reference/compatibility-with-amazon-s3",
@@ -119,6 +128,9 @@ const COS: Vendor = Vendor {
         ],
         ..CAREFUL
     },
+    permissions: Permissions::Cam,
+    knows_owners: false,
+    bridge: Some("bridge.cos"),
     documents: &[
         "https://www.tencentcloud.com/document/product/436/32537",
         "https://www.tencentcloud.com/document/product/436/30614",
@@ -152,6 +164,9 @@ const KODO: Vendor = Vendor {
         ],
         ..CAREFUL
     },
+    permissions: Permissions::Console,
+    knows_owners: false,
+    bridge: None,
     documents: &[
         "https://developer.qiniu.com/kodo/4088/s3-access-domainname",
         "https://developer.qiniu.com/kodo/4087/compatible-s3-api",
@@ -189,6 +204,9 @@ const GCS: Vendor = Vendor {
         ],
         ..CAREFUL
     },
+    permissions: Permissions::Roles,
+    knows_owners: false,
+    bridge: None,
     documents: &[
         "https://cloud.google.com/storage/docs/aws-simple-migration",
         "https://cloud.google.com/storage/docs/xml-api/reference-headers",
@@ -210,5 +228,8 @@ const R2: Vendor = Vendor {
         tags: false,
         ..CAREFUL
     },
+    permissions: Permissions::Iam,
+    knows_owners: false,
+    bridge: None,
     documents: &["https://developers.cloudflare.com/r2/api/s3/api/"],
 };
