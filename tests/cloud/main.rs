@@ -18,3 +18,4 @@ mod messages;
 mod roles;
 mod runs;
 mod trouble;
+mod vendors;

@@ -7,7 +7,9 @@
 )]
 
 mod copy;
+mod corpus;
 mod corruption;
+mod keys;
 mod large;
 mod port_fault;
 mod ports;

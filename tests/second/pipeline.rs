@@ -106,7 +106,9 @@ impl Side {
     async fn expect_lacks(&self, lacks: &[Lack]) {
         for Lack { key, status, why } in lacks {
             let put = self.client.put_object().bucket(self.bucket()).key(*key);
-            let refused = put.send().await.expect_err(why);
+            let Err(refused) = put.send().await else {
+                panic!("it has learned to hold {key:?}: {why}")
+            };
             let answer = refused.raw_response().map(|answer| answer.status().as_u16());
             assert_eq!(answer, Some(*status), "{key:?}: {why}");
         }

@@ -13,6 +13,9 @@ pub mod faulty;
 pub mod functions;
 pub mod keys;
 pub mod ledger;
+/// What the fuzzer's programs do; they belong to a workspace that needs another toolchain.
+#[path = "../../fuzz/src/lib.rs"]
+pub mod programs;
 pub mod queue;
 pub mod rig;
 pub mod second;

@@ -23,7 +23,9 @@ table{border-collapse:collapse;margin:.6em 0}td,th{padding:.15em .7em;border-bot
 vertical-align:top;overflow-wrap:anywhere}td.n,th.n{text-align:right;white-space:nowrap;overflow-wrap:normal}\
 .good{color:#12703a}.bad{color:#b3261e;font-weight:600}.wide{overflow-x:auto}\
 svg{display:block;margin:.6em 0}svg text{font:12px system-ui,sans-serif;fill:#1c2330}\
-rect.b{fill:#3367b1}path.l{fill:none;stroke:#3367b1;stroke-width:1.5}line.a{stroke:#9aa5b8}";
+rect.b{fill:#3367b1}path.l{fill:none;stroke:#3367b1;stroke-width:1.5}line.a{stroke:#9aa5b8}\
+@media(prefers-color-scheme:dark){body{background:#161a22;color:#dde3ee}td,th{border-color:#343c4b}svg text{fill:#dde3ee}\
+.good{color:#5fc48a}.bad{color:#ff8a80}rect.b{fill:#6f9fe8}path.l{stroke:#6f9fe8}}";
 
 /// Text of anybody's making, as HTML may hold it: no character of it is taken for markup, hides
 /// itself or turns the direction of writing.

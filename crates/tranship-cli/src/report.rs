@@ -3,6 +3,7 @@
 
 mod html;
 mod json;
+pub(crate) mod stack;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};

@@ -12,6 +12,7 @@ mod refusal;
 pub use address::Address;
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 
 use tranship_adapters::clock::SystemClock;
 use tranship_core::ports::Clock;
@@ -19,6 +20,7 @@ use tranship_core::ports::Clock;
 use crate::args::{RunArgs, StackArgs, StatusArgs};
 use crate::display::Reporter;
 use crate::exit::{Exit, Failure};
+use crate::report::stack as report;
 use answers::{BreakerAnswer, Redriven, RetryAnswer, RunAnswer, SettingsAnswer, Status};
 use client::{Client, Question};
 
@@ -88,6 +90,10 @@ impl Stack<'_> {
             let status: Status = answer.read()?;
             self.reporter.answer(answer.text());
             self.reporter.stack_status(&status, &self.address, self.clock.now(), redraws);
+            if let Some(folder) = &args.report {
+                let folder = report::publish(Path::new(folder), answer.text(), &status)?;
+                self.reporter.note(&format!("the report is in {}", folder.display()));
+            }
             if !args.watch {
                 return Ok(Exit::Success);
             }
@@ -110,7 +116,11 @@ impl Stack<'_> {
             return Err(self.not_begun(why).await);
         }
         match ran.run {
-            Some(run) if args.wait => follow::follow(self, run.id, args.every * 1_000).await,
+            Some(run) if args.wait => {
+                let exit = follow::follow(self, run.id, args.every * 1_000).await?;
+                self.report(args.report.as_deref()).await?;
+                Ok(exit)
+            }
             None if args.wait => Err(Failure::new(
                 Exit::Other,
                 "the stack does not say which run it began, so it cannot be followed",
@@ -118,6 +128,15 @@ impl Stack<'_> {
             )),
             _ => Ok(Exit::Success),
         }
+    }
+
+    /// Writes the report of the last run, if a folder is named for it.
+    async fn report(&self, folder: Option<&str>) -> Result<(), Failure> {
+        let Some(folder) = folder else { return Ok(()) };
+        let answer = self.client.ask(Question::Status).await?;
+        let folder = report::publish(Path::new(folder), answer.text(), &answer.read()?)?;
+        self.reporter.note(&format!("the report is in {}", folder.display()));
+        Ok(())
     }
 
     /// Why there is no new run. A stack that stands still says so by the exit code too.

@@ -163,5 +163,63 @@ mod tests {
                 prop_assert_eq!(combine(algorithm, parts), crc(algorithm, &bytes));
             }
         }
+
+        /// Of parts as large as they may be, which nobody could hash in a test: it is no matter how
+        /// they are put together, and an empty one adds nothing.
+        #[test]
+        fn combining_is_the_same_in_whatever_groups(
+            parts in proptest::collection::vec((any::<u64>(), 0..=5_u64 << 30), 2..20),
+            cut in any::<proptest::sample::Index>(),
+        ) {
+            for algorithm in Algorithm::ALL {
+                let fits = |value: u64| if algorithm.width_bytes() == 4 { value >> 32 } else { value };
+                let empty = crc(algorithm, &[]);
+                let parts: Vec<_> = parts
+                    .iter()
+                    .map(|(value, size)| (if *size == 0 { empty } else { fits(*value) }, *size))
+                    .collect();
+                let (left, right) = parts.split_at(cut.index(parts.len()));
+                let whole = |parts: &[(u64, u64)]| {
+                    let size = parts.iter().map(|(_, size)| size).sum::<u64>();
+                    (combine(algorithm, parts.iter().copied()), size)
+                };
+                prop_assert_eq!(combine(algorithm, [whole(left), whole(right)]), whole(&parts).0);
+                let with_empty = left.iter().copied().chain([(empty, 0)]).chain(right.iter().copied());
+                prop_assert_eq!(combine(algorithm, with_empty), whole(&parts).0);
+            }
+        }
+
+        #[test]
+        fn a_checksum_is_read_as_it_was_written(value: u64, text in "[A-Za-z0-9+/]{4,12}={0,2}(-[0-9])?") {
+            for algorithm in Algorithm::ALL {
+                let value = if algorithm.width_bytes() == 4 { value >> 32 } else { value };
+                prop_assert_eq!(algorithm.decode(&algorithm.encode(value)), Some(value));
+                if let Some(read) = algorithm.decode(&text) {
+                    prop_assert_eq!(algorithm.encode(read), text.clone());
+                }
+            }
+        }
+
+        #[test]
+        fn a_composite_etag_follows_from_any_parts(
+            parts in proptest::collection::vec(any::<[u8; 16]>(), 1..40),
+            opaque in any::<proptest::sample::Index>(),
+            upper: bool,
+        ) {
+            let text = |md5: &[u8; 16]| {
+                if upper { hex::encode_upper(md5) } else { hex::encode(md5) }
+            };
+            let mut etags: Vec<_> = parts.iter().map(|md5| ETag::new(&text(md5))).collect();
+            let whole = composite_etag(&etags).unwrap();
+            let expected = format!("{}-{}", hex::encode(Md5::digest(parts.concat())), parts.len());
+            prop_assert_eq!(whole.as_str(), expected);
+            let count = u32::try_from(parts.len()).unwrap();
+            prop_assert_eq!(whole.form(), crate::object::ETagForm::Composite { parts: count });
+            // A composite has no MD5 of its own, and parts with one of them no composite.
+            prop_assert_eq!(whole.md5(), None);
+            let at = opaque.index(etags.len());
+            etags[at] = whole;
+            prop_assert_eq!(composite_etag(&etags), None);
+        }
     }
 }

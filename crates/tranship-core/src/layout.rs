@@ -16,10 +16,30 @@ const MIB: u64 = 1 << 20;
 
 /// Equal parts, the last one shorter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Numbers")]
 pub struct Layout {
     size: u64,
     part_size: u64,
     part_count: u16,
+}
+
+/// A layout as it is written down. What is read is checked: all arithmetic relies on it.
+#[derive(Deserialize)]
+struct Numbers {
+    size: u64,
+    part_size: u64,
+    part_count: u16,
+}
+
+impl TryFrom<Numbers> for Layout {
+    type Error = String;
+
+    fn try_from(numbers: Numbers) -> Result<Self, String> {
+        let Numbers { size, part_size, part_count } = numbers;
+        Self::of_source(size, part_size, part_count.into()).ok_or_else(|| {
+            format!("{size} bytes in {part_count} parts of {part_size} are no layout")
+        })
+    }
 }
 
 /// Why an object has no layout.
@@ -103,6 +123,7 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::{PARTS_PER_GROUP, group_of};
     use proptest::prelude::*;
 
     #[test]
@@ -137,23 +158,124 @@ mod tests {
         assert!(Layout::of_source(PART_SIZE_MAX_BYTES + 1, PART_SIZE_MAX_BYTES, 2).is_some());
     }
 
+    /// Fails unless the parts cover the object exactly, in whole groups, and S3 takes each of them.
+    #[track_caller]
+    fn assert_covers(layout: &Layout, size: u64) {
+        assert!((1..=PART_NUMBER_MAX).contains(&layout.part_count()), "{layout:?}");
+        let mut next = 0;
+        for (part, before) in layout.parts().zip(0..) {
+            assert_eq!(group_of(part), before / PARTS_PER_GROUP, "groups are full but the last");
+            let range = layout.range(part).unwrap();
+            assert_eq!(range.start(), next, "{layout:?}");
+            assert!(range.size() <= PART_SIZE_MAX_BYTES, "{layout:?}");
+            let is_last = part.get() == layout.part_count();
+            assert!(is_last || range.size() >= PART_SIZE_MIN_BYTES, "{layout:?}");
+            next = range.end();
+        }
+        assert_eq!(next, size, "{layout:?}");
+        let beyond = PartNumber::new(layout.part_count() + 1);
+        assert_eq!(beyond.and_then(|part| layout.range(part)), None, "{layout:?}");
+    }
+
+    /// Where something changes: what a part holds, what ten thousand of them hold, and a power of two.
+    fn boundaries() -> Vec<u64> {
+        let sizes = [5, 6, 8, 63, 64, 65, 128, 255, 256, 257, 512, 1_023, 1_024, 4_096, 5_120];
+        let sizes = sizes.map(|mib| mib * MIB);
+        let counts = [1, 2, 15, 16, 17, 9_999, 10_000, 10_001];
+        let products = sizes.iter().flat_map(|size| counts.map(|count| size * count));
+        let powers = (0..64).map(|bit| 1_u64 << bit);
+        let all = products.chain(powers).chain([OBJECT_SIZE_MAX_BYTES]);
+        let mut all: Vec<_> = all.flat_map(|size| [size - 1, size, size + 1]).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    #[test]
+    fn every_boundary_of_the_sizes_has_a_layout() {
+        let (mut some, mut none) = (0, 0);
+        for size in boundaries() {
+            for preferred in [None, Some(1), Some(5 * MIB), Some(5 * MIB + 1), Some(u64::MAX)] {
+                match Layout::by_size(size, preferred) {
+                    Ok(layout) => {
+                        assert_covers(&layout, size);
+                        some += 1;
+                    }
+                    Err(LayoutError::Empty) => assert_eq!(size, 0),
+                    Err(LayoutError::TooLarge(of)) => {
+                        assert!(size > OBJECT_SIZE_MAX_BYTES && of == size);
+                        none += 1;
+                    }
+                }
+            }
+        }
+        assert!(some > 1_000 && none > 100, "{some} {none}");
+    }
+
+    #[test]
+    fn a_source_layout_is_kept_on_either_side_of_every_boundary() {
+        for part_size in [5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 8 * MIB, PART_SIZE_MAX_BYTES] {
+            for count in [1_u32, 2, 16, 17, 9_999, 10_000, 10_001] {
+                for last in [1, part_size / 2, part_size] {
+                    let size = part_size * u64::from(count - 1) + last;
+                    let holds = count <= 10_000 && (count == 1 || part_size >= PART_SIZE_MIN_BYTES);
+                    let first = part_size.min(size);
+                    let layout = Layout::of_source(size, first, count);
+                    assert_eq!(layout.is_some(), holds, "{size} {part_size} {count}");
+                    if let Some(layout) = layout {
+                        assert_covers(&layout, size);
+                    }
+                    assert_eq!(Layout::of_source(size, first, count + 1), None);
+                    assert_eq!(Layout::of_source(size, first, count - 1), None);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_layout_cannot_be_read() {
+        let layout = Layout::by_size(20 * MIB, Some(8 * MIB)).unwrap();
+        let text = serde_json::to_string(&layout).unwrap();
+        assert_eq!(serde_json::from_str::<Layout>(&text).unwrap(), layout);
+        for (from, to) in [
+            ("\"part_count\":3", "\"part_count\":4"),
+            ("\"part_count\":3", "\"part_count\":0"),
+            ("\"part_size\":8388608", "\"part_size\":18446744073709551615"),
+            ("\"part_size\":8388608", "\"part_size\":0"),
+            ("\"size\":20971520", "\"size\":0"),
+        ] {
+            let damaged = text.replacen(from, to, 1);
+            assert_ne!(damaged, text);
+            assert!(serde_json::from_str::<Layout>(&damaged).is_err(), "{damaged}");
+        }
+    }
+
     proptest! {
         #[test]
         fn parts_cover_the_object_exactly(
-            size in 1..=OBJECT_SIZE_MAX_BYTES,
+            bits in 0..46_u32,
+            low: u64,
             preferred in proptest::option::of(1..=PART_SIZE_MAX_BYTES),
         ) {
-            let layout = Layout::by_size(size, preferred).unwrap();
-            let mut next = 0;
-            for part in layout.parts() {
-                let range = layout.range(part).unwrap();
-                prop_assert_eq!(range.start(), next);
-                prop_assert!(range.size() <= PART_SIZE_MAX_BYTES);
-                let last = part.get() == layout.part_count();
-                prop_assert!(last || range.size() >= PART_SIZE_MIN_BYTES);
-                next = range.end();
+            // Every magnitude is as likely as the next: nearly all numbers of the range are huge.
+            let size = ((1 << bits) | (low % (1 << bits))).min(OBJECT_SIZE_MAX_BYTES);
+            assert_covers(&Layout::by_size(size, preferred).unwrap(), size);
+        }
+
+        #[test]
+        fn a_source_layout_covers_the_object_or_is_not_kept(
+            size: u64,
+            part_size in prop_oneof![1..=PART_SIZE_MAX_BYTES + 1, any::<u64>()],
+            count in 0..=10_001_u64,
+            exact: bool,
+        ) {
+            let size = if exact { part_size.saturating_mul(count) } else { size };
+            let count = u32::try_from(count).unwrap();
+            if let Some(layout) = Layout::of_source(size, part_size, count) {
+                assert_covers(&layout, size);
+                prop_assert_eq!(u32::from(layout.part_count()), count);
+                prop_assert_eq!(layout.part_size(), part_size);
             }
-            prop_assert_eq!(next, size);
         }
     }
 }

@@ -203,3 +203,6 @@ pub(crate) async fn search(
     }
     Ok(search.split().cloned())
 }
+
+#[cfg(test)]
+mod tests;

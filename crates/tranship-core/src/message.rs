@@ -206,12 +206,84 @@ mod tests {
         assert!(matches!(Message::decode(zero_part), Err(MessageError::Malformed(_))));
     }
 
+    /// Each of the 1,112,064 Unicode scalar values, many to a key.
+    #[test]
+    fn every_character_travels_as_ascii_and_comes_back() {
+        let all: Vec<char> = ('\0'..=char::MAX).collect();
+        assert_eq!(all.len(), 1_112_064);
+        for some in all.chunks(256) {
+            let sent = message(&some.iter().collect::<String>());
+            let body = sent.encode().unwrap();
+            assert!(body.bytes().all(|b| (0x20..0x7f).contains(&b)), "{body}");
+            assert_eq!(Message::decode(&body).unwrap(), sent);
+        }
+    }
+
+    fn any_work() -> impl Strategy<Value = Work> {
+        let id = any::<(u64, u64, u64, u64, u32)>().prop_map(
+            |(generation, scan, window, attempt, index)| TaskId {
+                generation,
+                scan,
+                window,
+                attempt,
+                index,
+            },
+        );
+        let actions = vec![Action::Copy, Action::Check, Action::Look, Action::Delete];
+        let etag = any::<String>().prop_map(|text| ETag::new(&text));
+        let condition = prop_oneof![Just(Condition::Absent), etag.clone().prop_map(Condition::Is)];
+        let entry = (
+            (any::<String>(), proptest::sample::select(actions), any::<u64>()),
+            (proptest::option::of(etag), any::<u64>(), proptest::option::of(condition)),
+            (any::<bool>(), proptest::option::of(any::<String>())),
+        )
+            .prop_map(
+                |((key, action, size), (etag, modified, destination), (insist, class))| {
+                    let entry = Entry::named(ObjectKey::new(key), action, size);
+                    Entry { etag, modified: Millis(modified), destination, insist, class, ..entry }
+                },
+            );
+        let objects = (id, proptest::collection::vec(entry, 0..4))
+            .prop_map(|(id, objects)| Work::Objects(ObjectsTask { id, objects }));
+        let scan = any::<(u64, u64, u32)>()
+            .prop_map(|(generation, scan, hops)| Work::Scan(ScanTask { generation, scan, hops }));
+        let parts = (any::<String>(), any::<u64>(), 1..=10_000_u16, any::<u16>()).prop_map(
+            |(header, epoch, first, count)| {
+                let first = PartNumber::new(first).unwrap();
+                Work::Parts(PartsTask { header: HeaderId(header), epoch, first, count })
+            },
+        );
+        prop_oneof![objects, scan, parts]
+    }
+
     proptest! {
         #[test]
-        fn keys_travel_as_ascii_and_come_back(key in any::<String>()) {
-            let body = message(&key).encode().unwrap();
-            prop_assert!(body.bytes().all(|b| (0x20..0x7f).contains(&b)));
-            prop_assert_eq!(Message::decode(&body).unwrap(), message(&key));
+        fn any_message_comes_back(work in any_work()) {
+            let sent = Message::new(work);
+            prop_assert_eq!(Message::decode(&sent.encode().unwrap()).unwrap(), sent);
+        }
+
+        /// A byte that was changed, lost or doubled: a task all the same, or a refusal that says why.
+        #[test]
+        fn a_damaged_message_is_read_or_refused(
+            work in any_work(),
+            at in any::<proptest::sample::Index>(),
+            with in proptest::option::of(any::<char>()),
+            cut: bool,
+        ) {
+            let body = Message::new(work).encode().unwrap();
+            let mut damaged: Vec<char> = body.chars().collect();
+            let at = at.index(damaged.len());
+            match with {
+                Some(c) => damaged[at] = c,
+                None if cut => damaged.truncate(at),
+                None => damaged.insert(at, damaged[at]),
+            }
+            let damaged: String = damaged.into_iter().collect();
+            match Message::decode(&damaged) {
+                Ok(read) => prop_assert_eq!(Message::decode(&read.encode().unwrap()).unwrap(), read),
+                Err(error) => prop_assert!(!cut || with.is_some() || !error.to_string().is_empty()),
+            }
         }
     }
 }

@@ -105,6 +105,11 @@ impl ETag {
         Self(etag.trim_matches('"').to_owned())
     }
 
+    /// Takes an `ETag` as we wrote it down: it has lost its quotes, and loses nothing else.
+    pub fn written(etag: impl Into<String>) -> Self {
+        Self(etag.into())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -278,6 +283,16 @@ mod tests {
             (String::new(), ETagForm::Opaque),
         ] {
             assert_eq!(ETag::new(&text).form(), form, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_etag_loses_its_quotes_once() {
+        for (wire, text) in [("\"a\"", "a"), ("W/\"a\"", "a"), ("a", "a"), ("\"W/a\"", "W/a")] {
+            let etag = ETag::new(wire);
+            assert_eq!(etag.as_str(), text);
+            assert_eq!(ETag::new(&etag.quoted()), etag, "as the next answer says it");
+            assert_eq!(ETag::written(etag.as_str()), etag);
         }
     }
 

@@ -38,7 +38,7 @@ impl Token {
             epoch: epoch.parse().ok()?,
             random: u64::from_str_radix(random, 16).ok()?,
             source: Identity {
-                etag: ETag::new(&decode(etag)?),
+                etag: ETag::written(decode(etag)?),
                 version: version.and_then(decode).map(VersionId),
                 size: size.parse().ok()?,
                 modified: Millis(modified.parse().ok()?),
@@ -90,6 +90,7 @@ fn decode(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn token(etag: &str, version: Option<&str>) -> Token {
         Token {
@@ -107,7 +108,9 @@ mod tests {
 
     #[test]
     fn a_token_survives_the_metadata_of_an_object() {
-        for token in [token("abc-3", None), token("a;b:c\u{e9}", Some("v;1"))] {
+        for token in
+            [token("abc-3", None), token("a;b:c\u{e9}", Some("v;1")), token("\"W/a\"", None)]
+        {
             let mut user = BTreeMap::from([("owner".to_owned(), "me".to_owned())]);
             assert!(token.write(&mut user));
             assert_eq!(Token::read(&user), Some(token));
@@ -133,6 +136,43 @@ mod tests {
                 (SOURCE.to_owned(), source.to_owned()),
             ]);
             assert_eq!(Token::read(&user), None, "{text} {source}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_token_comes_back(
+            transfer in "[0-9a-f]{8,16}",
+            (epoch, random, size, modified) in any::<(u64, u64, u64, u64)>(),
+            etag in any::<String>(),
+            version in proptest::option::of(any::<String>().prop_filter("none", |v| !v.is_empty())),
+        ) {
+            let source = Identity {
+                etag: ETag::new(&etag),
+                version: version.map(VersionId),
+                size,
+                modified: Millis(modified),
+            };
+            let token = Token { transfer, epoch, random, source };
+            let mut user = BTreeMap::new();
+            if token.write(&mut user) {
+                prop_assert!(user_metadata_bytes(&user) <= USER_METADATA_MAX_BYTES);
+                prop_assert!(user.values().all(|value| value.is_ascii()));
+                prop_assert_eq!(Token::read(&user), Some(token));
+            } else {
+                prop_assert!(user.is_empty());
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_token_or_none(token in "[a-z0-9:]{0,24}", source in "[a-z0-9;%]{0,24}") {
+            let user = [(TOKEN, token), (SOURCE, source)];
+            let user = user.map(|(name, value)| (name.to_owned(), value));
+            if let Some(token) = Token::read(&user.into()) {
+                let mut user = BTreeMap::new();
+                prop_assert!(token.write(&mut user));
+                prop_assert_eq!(Token::read(&user), Some(token));
+            }
         }
     }
 }

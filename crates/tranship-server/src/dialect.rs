@@ -8,6 +8,7 @@ mod answer;
 mod cos;
 mod gate;
 mod gcs;
+mod gunzip;
 mod kodo;
 mod listing;
 mod oss;
@@ -104,6 +105,10 @@ impl Refusal {
 }
 
 /// How a vendor lists.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an independent way in which vendors differ"
+)]
 struct Lists {
     /// Whether there is a second version of the listing.
     second: bool,
@@ -163,6 +168,10 @@ struct Vendor {
     rewrite: fn(&Asked<'_>, &mut HeaderMap),
     /// The headers of an answer about an object.
     describe: fn(&Described<'_>, &mut HeaderMap),
+    /// What else becomes of an answer about an object.
+    finish: fn(&Asked<'_>, &mut Response<Body>, &Object),
+    /// What a bucket without lifecycle rules answers, if it is no error.
+    no_lifecycle: Option<&'static str>,
     /// What else an error says.
     error: fn(&Failure) -> Vec<(&'static str, String)>,
 }
@@ -185,7 +194,25 @@ struct Asked<'a> {
     versioned: bool,
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
+    fn of(
+        request: &Request<Incoming>,
+        headers: &'a HeaderMap,
+        facts: &'a Facts,
+        store: &Store,
+    ) -> Self {
+        let query = request.uri().query().unwrap_or_default();
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        let query = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        Self {
+            facts,
+            headers,
+            query: query.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            object: store.find(&facts.bucket, &facts.key, None),
+            versioned: store.is_versioned(&facts.bucket),
+        }
+    }
+
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -283,7 +310,7 @@ impl Interpreter {
         elsewhere: bool,
     ) -> Result<Response<Body>, Hangup> {
         let headers = request.headers().clone();
-        let asked = self.ask(&request, &headers, facts, store);
+        let asked = Asked::of(&request, &headers, facts, store);
         if let Err(refusal) = self.admit(&request, &asked, elsewhere).await {
             crate::front::drain(request).await;
             return Ok(refusal);
@@ -302,25 +329,6 @@ impl Interpreter {
         let mut answer = service.call(request).await.map_err(|_| Hangup)?;
         self.translate(&mut answer, &asked, &way, store);
         Ok(answer)
-    }
-
-    fn ask<'a>(
-        &self,
-        request: &Request<Incoming>,
-        headers: &'a HeaderMap,
-        facts: &'a Facts,
-        store: &Store,
-    ) -> Asked<'a> {
-        let query = request.uri().query().unwrap_or_default();
-        let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        let query = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        Asked {
-            facts,
-            headers,
-            query: query.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            object: store.find(&facts.bucket, &facts.key, None),
-            versioned: store.is_versioned(&facts.bucket),
-        }
     }
 
     fn fresh_request_id(&self) -> String {

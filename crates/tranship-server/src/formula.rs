@@ -158,6 +158,7 @@ impl Formulated {
             restored_until: None,
             form: crate::store::Form::Plain,
             has_vendor_checksum: true,
+            is_unlisted: false,
             generation: formula.modified * 1_000_000,
             archive_classes: crate::store::ARCHIVE_CLASSES,
         }

@@ -2,6 +2,7 @@
 //!
 //! [`Server::start`] serves Amazon S3's object API on 127.0.0.1. [`Server::store`] reads and changes what is stored
 //! behind its back, [`Server::faults`] makes requests go wrong, and [`Server::requests`] tells what was asked.
+//! With another [`Dialect`] it plays the store of another vendor.
 
 mod api;
 mod checksum;

@@ -374,6 +374,7 @@ impl Store {
             restored_until: None,
             form: Form::Plain,
             has_vendor_checksum: true,
+            is_unlisted: false,
             generation: self.generation(),
             archive_classes: self.archive_classes,
         }

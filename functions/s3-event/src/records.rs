@@ -531,23 +531,185 @@ mod tests {
         })
     }
 
-    proptest! {
-        #[test]
-        fn nothing_makes_it_panic(event in any_json()) {
-            for envelope in read(&event) {
-                for notice in envelope.notices {
-                    if let Notice::Change { change, .. } = notice {
-                        prop_assert!((1..=KEY_LENGTH_MAX_BYTES).contains(&change.key.as_str().len()));
-                    }
+    /// As S3 writes a key: all but the unreserved bytes, and a space as a plus.
+    fn in_a_form(key: &str) -> String {
+        utf8_percent_encode(key, NON_ALPHANUMERIC).to_string().replace("%20", "+")
+    }
+
+    /// An event of the bus, and a post of a bridge.
+    fn unencoded(key: &str) -> [Value; 2] {
+        let object = json!({"key": key, "size": 7});
+        let detail = json!({"bucket": {"name": "b"}, "object": object});
+        [
+            json!({"source": "aws.s3", "detail-type": "Object Created", "detail": detail}),
+            json!({"bucket": "b", "key": key, "size": 7}),
+        ]
+    }
+
+    /// Whatever way an event comes, its key is this one.
+    #[track_caller]
+    fn assert_told(key: &str) {
+        let expected = [change(Some("b"), key, ChangeKind::Written(Some(7)))];
+        // The text once more: what a queue delivers was written and read as JSON.
+        let again = |event: Value| serde_json::from_str(&event.to_string()).unwrap();
+        assert_eq!(only(&again(s3("ObjectCreated:Put", &in_a_form(key)))), expected);
+        for event in unencoded(key) {
+            assert_eq!(only(&again(event)), expected);
+        }
+    }
+
+    /// Each of the 1,112,064 Unicode scalar values, many to a key.
+    #[test]
+    fn every_character_of_a_key_survives_every_form() {
+        let all: Vec<char> = ('\0'..=char::MAX).collect();
+        assert_eq!(all.len(), 1_112_064);
+        for some in all.chunks(256) {
+            assert_told(&some.iter().collect::<String>());
+        }
+    }
+
+    #[test]
+    fn a_key_that_looks_encoded_or_like_a_folder_is_what_it_says() {
+        for key in [
+            "+",
+            "%",
+            "%%",
+            "%2B",
+            "%252B",
+            "%zz",
+            "%2",
+            "%2e%2e/%2E",
+            "%FF",
+            ".",
+            "..",
+            "./a",
+            "a/../b",
+            "//",
+            "/a",
+            "a/",
+            " ",
+            " a ",
+            "\u{e9}",
+            "e\u{301}",
+            "a+b c%20d",
+            "&lt;",
+            "\\u0041",
+            "\0",
+        ] {
+            assert_told(key);
+        }
+        // What S3 would never write is read as it stands.
+        for (written, key) in
+            [("100%", "100%"), ("%zz+", "%zz "), ("a/../b", "a/../b"), ("%2b", "+")]
+        {
+            let expected = [change(Some("b"), key, ChangeKind::Written(Some(7)))];
+            assert_eq!(only(&s3("ObjectCreated:Put", written)), expected);
+        }
+    }
+
+    /// The payloads of the repository.
+    fn payloads() -> Vec<Value> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/s3-event");
+        let files = std::fs::read_dir(folder).unwrap();
+        let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        paths.sort();
+        assert!(paths.len() > 20);
+        paths
+            .iter()
+            .map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
+            .collect()
+    }
+
+    /// All values within a value, itself included, by their places.
+    fn places(value: &Value, at: &str, into: &mut Vec<String>) {
+        into.push(at.to_owned());
+        match value {
+            Value::Array(items) => {
+                items
+                    .iter()
+                    .enumerate()
+                    .for_each(|(n, item)| places(item, &format!("{at}/{n}"), into));
+            }
+            Value::Object(fields) => {
+                for (name, field) in fields {
+                    places(field, &format!("{at}/{name}"), into);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Each field of each payload, lost or of another type: a change, something else, or a refusal in
+    /// words, and nothing is dropped in silence.
+    #[test]
+    fn a_payload_with_any_field_gone_wrong_is_read_or_refused() {
+        let wrong =
+            [json!(null), json!(-1), json!("\u{1b}[31m"), json!([]), json!({}), json!([{}])];
+        let mut refused = 0;
+        for payload in payloads() {
+            let mut all = Vec::new();
+            places(&payload, "", &mut all);
+            for place in all {
+                for value in &wrong {
+                    let mut event = payload.clone();
+                    *event.pointer_mut(&place).unwrap() = value.clone();
+                    refused += assert_answered(&event);
                 }
             }
         }
+        assert!(refused > 1_000, "{refused}");
+    }
+
+    /// Fails unless each envelope comes to something; how many of them are refused.
+    fn assert_answered(event: &Value) -> u32 {
+        let mut refused = 0;
+        for envelope in read(event) {
+            if let Some(reason) = envelope.reason() {
+                refused += 1;
+                assert!(!reason.contains(char::is_control), "{reason:?}");
+            }
+            for notice in envelope.notices {
+                if let Notice::Change { change, .. } = notice {
+                    assert!((1..=KEY_LENGTH_MAX_BYTES).contains(&change.key.as_str().len()));
+                }
+            }
+        }
+        refused
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(event in any_json()) {
+            assert_answered(&event);
+        }
+
+        /// The text of a message with a character that was changed, lost or doubled.
+        #[test]
+        fn a_damaged_message_is_read_or_refused(
+            payload in prop::sample::select(payloads()),
+            at in any::<prop::sample::Index>(),
+            with in prop::option::of(any::<char>()),
+            cut: bool,
+        ) {
+            let mut damaged: Vec<char> = payload.to_string().chars().collect();
+            let at = at.index(damaged.len());
+            match with {
+                Some(c) => damaged[at] = c,
+                None if cut => damaged.truncate(at),
+                None => damaged.insert(at, damaged[at]),
+            }
+            let body: String = damaged.into_iter().collect();
+            let message = json!({"eventSource": "aws:sqs", "messageId": "1", "body": body});
+            let event = json!({ "Records": [message] });
+            let envelope = read(&event).remove(0);
+            prop_assert_eq!(&envelope.message.unwrap().body, &body);
+            assert_answered(&event);
+        }
 
         #[test]
-        fn any_key_survives_the_form(key in "\\PC{1,40}") {
-            let encoded = utf8_percent_encode(&key, NON_ALPHANUMERIC).to_string().replace("%20", "+");
-            let expected = change(Some("b"), &key, ChangeKind::Written(Some(7)));
-            prop_assert_eq!(only(&s3("ObjectCreated:Put", &encoded)), [expected]);
+        fn any_key_survives_every_form(key in any::<String>()) {
+            prop_assume!((1..=KEY_LENGTH_MAX_BYTES).contains(&key.len()));
+            assert_told(&key);
         }
     }
 }

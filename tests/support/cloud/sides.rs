@@ -11,6 +11,8 @@ use crate::rig::{DESTINATION, SOURCE, credentials};
 pub struct Sides {
     pub source: Server,
     pub destination: Server,
+    /// The source's. Not every vendor takes every name.
+    pub bucket: &'static str,
 }
 
 impl Sides {
@@ -20,11 +22,19 @@ impl Sides {
 
     /// Signatures are always checked.
     pub async fn with(source: ServerOptions, destination: ServerOptions) -> Self {
+        Self::of_bucket(SOURCE, source, destination).await
+    }
+
+    pub async fn of_bucket(
+        bucket: &'static str,
+        source: ServerOptions,
+        destination: ServerOptions,
+    ) -> Self {
         let source = serve(source).await;
         let destination = serve(destination).await;
-        source.store().create_bucket(SOURCE);
+        source.store().create_bucket(bucket);
         destination.store().create_bucket(DESTINATION);
-        Self { source, destination }
+        Self { source, destination, bucket }
     }
 
     pub fn here(&self) -> &Store {
@@ -36,7 +46,7 @@ impl Sides {
     }
 
     pub fn put(&self, key: &str, bytes: impl Into<Vec<u8>>) -> String {
-        self.here().put(SOURCE, key, bytes.into())
+        self.here().put(self.bucket, key, bytes.into())
     }
 
     /// Writes the secrets, and gives the parameters that name them and the servers.
@@ -46,7 +56,7 @@ impl Sides {
             |name: &str, value: &str| parameters.insert(name.to_owned(), value.to_owned());
         set("SourceKind", "s3-compatible");
         for (side, server, bucket) in
-            [("Source", &self.source, SOURCE), ("Destination", &self.destination, DESTINATION)]
+            [("Source", &self.source, self.bucket), ("Destination", &self.destination, DESTINATION)]
         {
             let secret = secret_of(stack, side);
             cloud.put_secret(&secret, &secret_text(&credentials())).await;
@@ -62,10 +72,10 @@ impl Sides {
     /// Fails unless the destination has exactly the source's keys and bytes, and no upload is open.
     #[track_caller]
     pub fn expect_equal(&self) {
-        let here = self.here().keys(SOURCE);
+        let here = self.here().keys(self.bucket);
         assert_eq!(here, self.there().keys(DESTINATION));
         for key in here {
-            let a = self.here().read(SOURCE, &key);
+            let a = self.here().read(self.bucket, &key);
             let b = self.there().read(DESTINATION, &key);
             assert!(a == b, "the bytes of {key:?} differ");
         }

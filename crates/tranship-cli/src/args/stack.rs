@@ -53,6 +53,10 @@ pub struct StatusArgs {
     #[arg(long, value_name = "SECONDS", default_value = "5", requires = "watch",
         value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub every: u64,
+    /// Write the report of the last run into this folder: report.json and report.html, a page that
+    /// opens offline
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with = "watch")]
+    pub report: Option<String>,
 }
 
 /// Options of `run`.
@@ -67,6 +71,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "SECONDS", default_value = "5", requires = "wait",
         value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub every: u64,
+    /// Write the report of the run when it has ended into this folder: report.json and report.html, a page that
+    /// opens offline
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, requires = "wait")]
+    pub report: Option<String>,
 }
 
 /// The part of the help of these commands that explains them.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use tranship_adapters::stores::s3::vendors::Vendor;
 use tranship_core::location::Transfer;
 use tranship_core::object::{OBJECT_SIZE_MAX_BYTES, PART_SIZE_MAX_BYTES, PART_SIZE_MIN_BYTES};
 use tranship_core::policy::{Compare, Overwrite};
@@ -30,6 +31,7 @@ pub(super) fn settings(
     let source = places::read(layers, "source")?;
     let destination = places::read(layers, "destination")?;
     places::check_overlap(layers, &source, &destination)?;
+    check_destination(layers, &destination)?;
     let transfer =
         Transfer { source: source.location.clone(), destination: destination.location.clone() };
     let ledger = ledger(layers, env, &transfer)?;
@@ -308,6 +310,16 @@ fn server_side(
     destination: &SideSettings,
 ) -> Result<ServerSideCopy, UsageError> {
     let choice = layers.word("server-side", &SERVER_SIDE)?.unwrap_or_default();
+    let vendor = destination.vendor;
+    if choice == ServerSideCopy::Always && !vendor.quirks.part_copy {
+        return Err(lacking(
+            layers,
+            "server-side",
+            vendor,
+            "copies no parts by itself",
+            "write auto",
+        ));
+    }
     if choice == ServerSideCopy::Always && !places::are_one_store(source, destination) {
         let what =
             format!("{} always: the two sides are different stores", layers.name("server-side"));
@@ -318,6 +330,39 @@ fn server_side(
         ));
     }
     Ok(choice)
+}
+
+/// An option asks for what the destination's store does not have.
+fn lacking(
+    layers: &Layers,
+    option: &'static str,
+    vendor: &Vendor,
+    what: &str,
+    remedy: &str,
+) -> UsageError {
+    let text = format!("{}: {} {what}", layers.name(option), vendor.name);
+    layers.error(option, text, remedy)
+}
+
+/// Options about the destination that only some stores know.
+fn check_destination(layers: &Layers, destination: &SideSettings) -> Result<(), UsageError> {
+    let vendor = destination.vendor;
+    if layers.text("expected-bucket-owner").is_some() && !vendor.quirks.owners {
+        let what = "cannot be told who must own a bucket";
+        return Err(lacking(
+            layers,
+            "expected-bucket-owner",
+            vendor,
+            what,
+            "leave the option away",
+        ));
+    }
+    if layers.text("sse") == Some("aws:kms") && !vendor.quirks.kms {
+        let what = "does not know Amazon's key management";
+        let remedy = "leave the option away, and set the bucket's own encryption";
+        return Err(lacking(layers, "sse", vendor, what, remedy));
+    }
+    Ok(())
 }
 
 /// Streams, and the memory that they need.

@@ -1,6 +1,7 @@
 //! Precedence, defaults, and every kind of mistake.
 
 use clap::Parser;
+use proptest::prelude::*;
 
 use super::*;
 use crate::args::{Cli, Command};
@@ -583,6 +584,26 @@ fn a_store_that_cannot_be_found_or_is_anothers_is_refused() {
 }
 
 #[test]
+fn options_that_a_store_lacks_are_refused_by_name() {
+    for (args, parts) in [
+        (
+            &["gs://a", "gs://b", "--server-side=always"][..],
+            &["--server-side", "Google", "write auto"][..],
+        ),
+        (
+            &["s3://src", "gs://b", "--expected-bucket-owner=111122223333"],
+            &["--expected-bucket-owner", "Google", "leave the option away"],
+        ),
+        (
+            &["s3://src", "kodo://b", "--destination-region=cn-east-1", "--sse=aws:kms"],
+            &["--sse", "Qiniu Kodo", "Amazon's key management"],
+        ),
+    ] {
+        assert_message(resolve(Written { args, ..Written::default() }), parts);
+    }
+}
+
+#[test]
 fn what_a_destination_cannot_do_is_not_asked_of_it() {
     let conditions = |args: &[&str]| {
         let args: Vec<&str> = ["s3://src"].iter().chain(args).copied().collect();
@@ -592,4 +613,110 @@ fn what_a_destination_cannot_do_is_not_asked_of_it() {
     assert!(!conditions(&["gs://dst"]));
     assert!(!conditions(&["s3://dst", "--destination-conditions=false"]));
     assert!(conditions(&["gs://dst", "--destination-conditions"]));
+}
+
+/// What hardly any option takes.
+const JUNK: [&str; 14] = [
+    "",
+    " ",
+    "-1",
+    "0",
+    "1e3",
+    "99999999999999999999999",
+    "64 MiB",
+    "nonsense",
+    "[",
+    "(",
+    "\u{1b}[31m",
+    "\u{202e}\n",
+    "\0",
+    "1970-13-01",
+];
+
+/// One option with a text in each place where it can stand: settings, or a message that names the option
+/// as it was written, and is fit to be read. Says whether each was taken.
+fn taken(option: &str, kind: names::Kind, text: &str) -> Vec<bool> {
+    let variable = layers::variable(option);
+    let list = serde_json::json!([text]).to_string();
+    let in_variable = if kind == names::Kind::List { &list } else { text };
+    let of_others = [("TRANSHIP_SOURCE", PLACES[0]), ("TRANSHIP_DESTINATION", PLACES[1])];
+    let of_others = of_others.into_iter().filter(|(name, _)| *name != variable);
+    let env: Vec<_> = of_others.chain([(variable.as_str(), in_variable)]).collect();
+    let mut all = vec![(Written { env: &env, ..Written::default() }, variable.as_str())];
+    let word = format!("--{option}={text}");
+    let args: Vec<_> = PLACES.into_iter().chain([word.as_str()]).collect();
+    let quoted = toml::Value::String(text.to_owned());
+    let is_list = kind == names::Kind::List;
+    let toml =
+        if is_list { format!("{option} = [{quoted}]") } else { format!("{option} = {quoted}") };
+    if !names::is_positional(option) {
+        all.push((Written { args: &args, ..Written::default() }, option));
+        all.push((Written { args: &PLACES, toml: Some(&toml), ..Written::default() }, option));
+    }
+    let is_taken = |(written, name): (Written<'_>, &str)| {
+        let Err(message) = resolve(written) else { return true };
+        assert!(message.contains(name), "{written:?} {message}");
+        // clap quotes what was written, on its own account.
+        let is_ours = message.contains("to do: ");
+        assert!(!is_ours || !message.contains(is_hidden), "{message:?}");
+        false
+    };
+    all.into_iter().map(is_taken).collect()
+}
+
+fn is_hidden(c: char) -> bool {
+    c.is_control() && c != '\n'
+}
+
+#[test]
+fn junk_in_any_option_is_taken_or_named() {
+    let junk = |(option, kind)| JUNK.into_iter().flat_map(move |junk| taken(option, kind, junk));
+    let all: Vec<bool> = names::OPTIONS.into_iter().flat_map(junk).collect();
+    let count = |is: bool| all.iter().filter(|taken| **taken == is).count();
+    assert!(count(true) > 300 && count(false) > 700, "{} {}", count(true), count(false));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_text_is_settings_or_a_mistake_with_its_place(
+        words in prop::collection::vec(
+            (prop::sample::select(&names::OPTIONS[..]), prop_oneof![
+                any::<String>(),
+                "[0-9]{1,20} ?[KMGTP]?i?B?",
+                "\\[\"[a-z*?\\[{]{0,6}\"\\]",
+                "[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z?)?",
+                "s3://[a-zA-Z0-9._@:/-]{0,20}",
+                "true|false",
+            ], 0..3_u8),
+            0..6,
+        ),
+        toml in prop_oneof![Just(String::new()), any::<String>()],
+    ) {
+        let mut env = BTreeMap::new();
+        let mut file = toml;
+        for ((option, _), text, place) in words {
+            match place {
+                0 => drop(env.insert(layers::variable(option), text)),
+                1 => file.extend(["\n", option, " = ", &text]),
+                _ => file.extend(["\n", option, " = ", &toml::Value::String(text).to_string()]),
+            }
+        }
+        env.insert("HOME".to_owned(), "/home/me".to_owned());
+        let args = CopyArgs {
+            source: Some(PLACES[0].to_owned()),
+            destination: Some(PLACES[1].to_owned()),
+            ..CopyArgs::default()
+        };
+        if let Err(mistake) = CopySettings::resolve(&args, &env, Some((Path::new(FILE), &file))) {
+            for text in [&mistake.what, &mistake.place, &mistake.remedy] {
+                prop_assert!(!text.is_empty() && !text.contains(is_hidden), "{:?}", mistake);
+            }
+            let is_named = names::OPTIONS.iter().any(|(option, _)| mistake.place.contains(option))
+                || mistake.place.contains("TRANSHIP_")
+                || mistake.place.contains(FILE);
+            prop_assert!(is_named, "{:?}", mistake);
+        }
+    }
 }

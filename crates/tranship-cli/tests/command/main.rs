@@ -20,4 +20,5 @@ mod stack;
 mod stores;
 mod support;
 mod usage;
+mod vendors;
 mod verify;

@@ -328,3 +328,28 @@ async fn plan_verify_and_doctor_take_places_and_options_from_a_stack() {
     let lambda = Lambda::start([Reply::failed("Tranship.BadInput", "unknown variant")]).await;
     run(lambda.command(&world, &["plan", "--stack", "photos"])).expect(1, &["unknown variant"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_report_of_a_stacks_run_is_written_in_both_forms() {
+    let (world, answer) = (World::new().await, status(&report(7, "complete", 1), &json!(null)));
+    for args in [&["status"][..], &["run", "--wait"]] {
+        let mut script = vec![Reply::of(&answer)];
+        if args.len() > 1 {
+            script = vec![begun(7), Reply::of(&answer), Reply::of(&answer)];
+        }
+        let lambda = Lambda::start(script).await;
+        let mut all = args.to_vec();
+        all.extend(["--stack", "photos", "--report", "out"]);
+        let done = run(lambda.command(&world, &all));
+        assert!(done.err.contains("the report is in out"), "{done:?}");
+        let json: Value = serde_json::from_str(&world.read("out/report.json")).unwrap();
+        assert_eq!(json, answer);
+        let page = world.read("out/report.html");
+        for text in ["s3://here/ → s3://there/", "Run 7 is complete", "The run balances", "denied"]
+        {
+            assert!(page.contains(text), "{text}: {page}");
+        }
+        assert!(!page.contains('\u{1b}') && !page.contains("<script"), "{page}");
+        std::fs::remove_dir_all(world.path("out")).unwrap();
+    }
+}

@@ -176,9 +176,8 @@ pub(super) async fn close_window_and(
         let (list, of) = (List::Candidates, id(0));
         rows::store(&*stage.ledger, &Notes { list, of, object, notes }).await?;
     }
-    if !window.shares.is_empty() {
-        let (of, prefixes) = (id(0), window.shares);
-        rows::store(&*stage.ledger, &WindowShare { of, prefixes }).await?;
+    for share in WindowShare::rows(&id(0), window.shares) {
+        rows::store(&*stage.ledger, &share).await?;
     }
     let mut dispatched = Count::default();
     for entry in &window.entries {

@@ -37,7 +37,16 @@ impl Interpreter {
             answer.headers_mut().remove(*name);
         }
         if answer.status().is_success() && asked.reads_object() {
-            self.describe(answer.headers_mut(), asked, way, store);
+            self.describe(answer, asked, way, store);
+        }
+        if let Some(empty) = self.vendor.no_lifecycle
+            && asked.facts.operation == "GetBucketLifecycleConfiguration"
+            && answer.status() == StatusCode::NOT_FOUND
+            && answer.body().bytes().is_some_and(|text| is_no_lifecycle(&text))
+        {
+            *answer.status_mut() = StatusCode::OK;
+            answer.headers_mut().remove(header::CONTENT_LENGTH);
+            *answer.body_mut() = Body::from(empty.to_owned());
         }
         if answer.status().is_success() && asked.facts.operation.starts_with("ListObjects") {
             let listing = listing::Listing {
@@ -51,8 +60,9 @@ impl Interpreter {
         }
     }
 
-    fn describe(&self, headers: &mut HeaderMap, asked: &Asked<'_>, way: &Way, store: &Store) {
-        let Some(object) = self.answered(headers, asked, way, store) else { return };
+    fn describe(&self, answer: &mut Response<Body>, asked: &Asked<'_>, way: &Way, store: &Store) {
+        let headers = answer.headers_mut();
+        let Some(object) = answered(headers, asked, way, store) else { return };
         if let Some(link) = &way.link {
             dress_as_link(headers, link, &object);
         }
@@ -72,20 +82,7 @@ impl Interpreter {
                 headers.insert("x-amz-storage-class", class);
             }
         }
-    }
-
-    /// The object that the answer is about: what was there before, or what has come in its place since.
-    fn answered(
-        &self,
-        headers: &HeaderMap,
-        asked: &Asked<'_>,
-        way: &Way,
-        store: &Store,
-    ) -> Option<Arc<Object>> {
-        let etag = headers.get(header::ETAG)?.to_str().ok()?.trim_matches('"').to_owned();
-        let now = || store.find(&asked.facts.bucket, &asked.facts.key, None);
-        let found = way.object.clone().filter(|object| object.etag == etag);
-        found.or_else(|| now().filter(|object| object.etag == etag))
+        (self.vendor.finish)(asked, answer, &object);
     }
 
     /// Gives every answer what the vendor says on each, and an error the vendor's form.
@@ -134,6 +131,23 @@ impl Interpreter {
             headers.insert(name, value);
         }
     }
+}
+
+/// The object that the answer is about: what was there before, or what has come in its place since.
+fn answered(
+    headers: &HeaderMap,
+    asked: &Asked<'_>,
+    way: &Way,
+    store: &Store,
+) -> Option<Arc<Object>> {
+    let etag = headers.get(header::ETAG)?.to_str().ok()?.trim_matches('"').to_owned();
+    let now = || store.find(&asked.facts.bucket, &asked.facts.key, None);
+    let found = way.object.clone().filter(|object| object.etag == etag);
+    found.or_else(|| now().filter(|object| object.etag == etag))
+}
+
+fn is_no_lifecycle(text: &[u8]) -> bool {
+    listing::inner(&String::from_utf8_lossy(text), "Code") == Some("NoSuchLifecycleConfiguration")
 }
 
 fn told(code: &str, message: &str, more: &[(&str, String)]) -> String {

@@ -61,7 +61,7 @@ pub(super) const VENDOR: Vendor = Vendor {
         "InvalidObjectState",
         "The operation is not valid for the object's storage class.",
     ),
-    // 7729: "not necessarily the MD5".
+    // 7729: not necessarily an MD5.
     etags: EtagMode::Md5OfOnePiece,
     // 7750
     minimum_part: 1 << 20,
@@ -74,6 +74,8 @@ pub(super) const VENDOR: Vendor = Vendor {
     check,
     rewrite: |_, _| {},
     describe,
+    finish: |_, _, _| {},
+    no_lifecycle: None,
     error,
 };
 

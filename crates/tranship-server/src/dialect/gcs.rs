@@ -3,12 +3,17 @@
 //! Pages are below <https://cloud.google.com/storage/docs/>; what answers to S3-signed requests hold is what the
 //! vendor's own client reads from them (`googlecloudsdk/api_lib/storage/gcs_xml` of its command line tools).
 
-use super::{Asked, CreateOnly, Described, Failure, Lists, Refusal, Vendor};
+use super::{Asked, CreateOnly, Described, Failure, Lists, Refusal, Vendor, gunzip};
 use crate::options::EtagMode;
-use crate::store::Form;
+use crate::store::{Form, Object, Properties};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use s3s::Body;
+use std::convert::Infallible;
 
 pub(super) const VENDOR: Vendor = Vendor {
     prefix: "x-goog-",
@@ -56,17 +61,20 @@ pub(super) const VENDOR: Vendor = Vendor {
     ],
     archive_classes: &[],
     archived: PRECONDITION,
-    // `xml-api/post-object-complete`: "the ETag is not based on MD5".
+    // `xml-api/post-object-complete`: that of a multipart upload is not based on MD5.
     etags: EtagMode::Md5OrOpaque,
     minimum_part: 5 << 20,
     // `xml-api/get-bucket-list`
     lists: Lists { second: true, encodes: true, page: 1000, next_marker: true, types: false },
     elsewhere: Refusal::new(404, "NoSuchBucket", "The specified bucket does not exist."),
-    // `retry-strategy`
+    // `retry-strategy`; the form is that of <https://github.com/nextcloud/server/issues/12537>.
     throttled: Refusal::new(429, "SlowDown", "Please reduce your request rate."),
     check,
-    rewrite: |_, _| {},
+    rewrite,
     describe,
+    finish,
+    // As the integration tests of <https://github.com/boto/boto> expect it (tests/integration/gs/test_basic.py).
+    no_lifecycle: Some("<?xml version='1.0' encoding='UTF-8'?><LifecycleConfiguration/>"),
     error,
 };
 
@@ -92,7 +100,7 @@ fn check(asked: &Asked<'_>) -> Result<(), Refusal> {
     if asked.query("x-id").is_some() || signs(asked, "accept-encoding") {
         return Err(UNSIGNED);
     }
-    // `objects`: "Object names cannot contain Carriage Return or Line Feed characters."
+    // `objects`: a name holds neither of these.
     if asked.facts.key.contains(['\r', '\n']) {
         return Err(Refusal::new(400, "InvalidArgument", "Invalid argument."));
     }
@@ -116,6 +124,40 @@ fn generation(asked: &Asked<'_>) -> Result<(), Refusal> {
         return Err(PRECONDITION);
     }
     Ok(())
+}
+
+/// `transcoding`: what is stored compressed is handed out uncompressed, unless the client takes it as it is or the
+/// object forbids it. There is then no length, and no range.
+fn is_transcoded(asked: &Asked<'_>) -> bool {
+    let takes = asked.header("accept-encoding").unwrap_or_default().contains("gzip");
+    let properties = asked.object.as_ref().map(|object| &object.properties);
+    let kept = |properties: &Properties| {
+        let cached = properties.cache_control.as_deref().unwrap_or_default();
+        properties.content_encoding.as_deref() != Some("gzip") || cached.contains("no-transform")
+    };
+    asked.facts.operation == "GetObject" && !takes && !properties.is_none_or(kept)
+}
+
+fn rewrite(asked: &Asked<'_>, headers: &mut HeaderMap) {
+    if is_transcoded(asked) {
+        headers.remove(header::RANGE);
+    }
+}
+
+fn finish(asked: &Asked<'_>, answer: &mut Response<Body>, object: &Object) {
+    if !is_transcoded(asked) {
+        return;
+    }
+    let Some(plain) = object.content.read().and_then(|bytes| gunzip::gunzip(&bytes)) else {
+        return;
+    };
+    let headers = answer.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.remove(header::CONTENT_ENCODING);
+    headers.insert(header::WARNING, HeaderValue::from_static("214 UploadServer gunzipped"));
+    // A stream, whose length nobody knows before its end.
+    let frame = Ok::<_, Infallible>(Frame::data(Bytes::from(plain)));
+    *answer.body_mut() = Body::http_body(StreamBody::new(futures_util::stream::iter([frame])));
 }
 
 /// `xml-api/reference-headers`

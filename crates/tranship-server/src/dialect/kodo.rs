@@ -49,7 +49,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     // The native hash is no MD5: <https://github.com/qiniu/qetag>. Of what comes in one piece it is believed to be.
     etags: EtagMode::Md5OfOnePiece,
     minimum_part: 1 << 20,
-    // "encoding-type is not supported", in both versions.
+    // Neither version knows `encoding-type`.
     lists: Lists { second: true, encodes: false, page: 1000, next_marker: false, types: false },
     // The live tests of <https://github.com/finch-xu/BucketCat>.
     elsewhere: Refusal::new(
@@ -62,6 +62,8 @@ pub(super) const VENDOR: Vendor = Vendor {
     rewrite: |_, _| {},
     // No checksum of the whole was found in any documentation.
     describe: |_, _| {},
+    finish: |_, _, _| {},
+    no_lifecycle: None,
     error: |failure: &Failure| {
         vec![("Resource", failure.host.clone()), ("RequestId", failure.request_id.clone())]
     },

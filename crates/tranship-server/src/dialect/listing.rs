@@ -5,6 +5,7 @@ use crate::store::{Form, Store};
 use http::{Response, header};
 use percent_encoding::percent_decode_str;
 use s3s::Body;
+use std::fmt::Write;
 
 /// A page of a bucket, as the service behind has given it.
 pub(super) struct Listing<'a> {
@@ -33,7 +34,7 @@ impl Listing<'_> {
         for piece in pieces {
             let (row, rest) = piece.split_once("</Contents>").unwrap_or((piece, ""));
             last = inner(row, "Key").map(str::to_owned).or(last);
-            page.push_str(&format!("<Contents>{}</Contents>{rest}", self.row(row)));
+            write!(page, "<Contents>{}</Contents>{rest}", self.row(row)).ok();
         }
         let truncated = inner(&page, "IsTruncated") == Some("true");
         let marked = page.contains("<NextMarker>") || page.contains("<KeyCount>");
@@ -55,7 +56,8 @@ impl Listing<'_> {
             row = row.replace(&old, &new);
         }
         if self.vendor.lists.types {
-            row.push_str(&format!("<Type>{}</Type>", self.kind(&row).unwrap_or("Normal")));
+            let kind = self.kind(&row).unwrap_or("Normal");
+            write!(row, "<Type>{kind}</Type>").ok();
         }
         row
     }

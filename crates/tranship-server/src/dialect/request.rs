@@ -12,10 +12,12 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::sync::Arc;
 
+/// <https://help.aliyun.com/en/oss/user-guide/0026-00000012>
 const SYMLINK_LEADS_NOWHERE: Refusal =
     Refusal::new(404, "SymlinkTargetNotExist", "The symlink target object does not exist")
         .saying(&[("EC", "0026-00000012")]);
 
+/// Believed; it is documented of another store with the same links.
 const SYMLINK_LEADS_TO_SYMLINK: Refusal =
     Refusal::new(400, "InvalidTargetType", "The symlink's target object type is invalid");
 
@@ -115,7 +117,7 @@ impl Interpreter {
     /// Finds what the request is about, and refuses what depends on it.
     pub(super) fn way(&self, asked: &Asked<'_>, store: &Store) -> Result<Way, Refusal> {
         let facts = asked.facts;
-        let mut way = Way { version: self.version(asked, store), ..Way::default() };
+        let mut way = Way { version: version(asked, store), ..Way::default() };
         let version = way.version.as_deref();
         way.object = match version {
             Some(id) => store.find(&facts.bucket, &facts.key, Some(id)),
@@ -137,39 +139,9 @@ impl Interpreter {
             return Err(self.vendor.archived);
         }
         if let Some(rule) = &self.vendor.create_only {
-            self.create_only(asked, rule, &mut way)?;
+            create_only(asked, rule, &mut way)?;
         }
         Ok(way)
-    }
-
-    fn create_only(
-        &self,
-        asked: &Asked<'_>,
-        rule: &CreateOnly,
-        way: &mut Way,
-    ) -> Result<(), Refusal> {
-        let wanted =
-            asked.header(rule.header).is_some_and(|it| it.eq_ignore_ascii_case(rule.value));
-        if !asked.creates() || !wanted || (rule.unversioned_only && asked.versioned) {
-            return Ok(());
-        }
-        if asked.object.is_some() && asked.facts.operation == "CreateMultipartUpload" {
-            return Err(rule.exists);
-        }
-        way.create_only = true;
-        way.exists = Some(rule.exists);
-        Ok(())
-    }
-
-    /// The version that the request names, which some vendors count by generations.
-    fn version(&self, asked: &Asked<'_>, store: &Store) -> Option<String> {
-        let named = asked.query("generation").or_else(|| asked.query("versionId"))?;
-        let facts = asked.facts;
-        let counted = named
-            .parse()
-            .ok()
-            .and_then(|number| store.version_of(&facts.bucket, &facts.key, number));
-        Some(counted.unwrap_or_else(|| named.to_owned()))
     }
 
     /// The request as the service behind is to see it: by path, with Amazon's headers alone, and not signed.
@@ -276,6 +248,28 @@ impl Interpreter {
         }
         query
     }
+}
+
+fn create_only(asked: &Asked<'_>, rule: &CreateOnly, way: &mut Way) -> Result<(), Refusal> {
+    let wanted = asked.header(rule.header).is_some_and(|it| it.eq_ignore_ascii_case(rule.value));
+    if !asked.creates() || !wanted || (rule.unversioned_only && asked.versioned) {
+        return Ok(());
+    }
+    if asked.object.is_some() && asked.facts.operation == "CreateMultipartUpload" {
+        return Err(rule.exists);
+    }
+    way.create_only = true;
+    way.exists = Some(rule.exists);
+    Ok(())
+}
+
+/// The version that the request names, which some vendors count by generations.
+fn version(asked: &Asked<'_>, store: &Store) -> Option<String> {
+    let named = asked.query("generation").or_else(|| asked.query("versionId"))?;
+    let facts = asked.facts;
+    let counted =
+        named.parse().ok().and_then(|number| store.version_of(&facts.bucket, &facts.key, number));
+    Some(counted.unwrap_or_else(|| named.to_owned()))
 }
 
 /// Gives headers that begin in one way the names that begin in another, unless those are there already.

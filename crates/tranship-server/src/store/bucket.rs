@@ -246,7 +246,9 @@ impl Entry<'_> {
 
     pub(crate) fn is_listed(&self) -> bool {
         match self {
-            Self::Written(history) => history.last().is_some_and(|last| last.object().is_some()),
+            Self::Written(history) => {
+                history.last().and_then(Version::object).is_some_and(|object| !object.is_unlisted)
+            }
             Self::ByFormula(..) => true,
         }
     }

@@ -66,6 +66,8 @@ pub struct Object {
     pub form: Form,
     /// Whether the vendor's own checksum of the whole is there; it is not on objects from before it had one.
     pub has_vendor_checksum: bool,
+    /// Whether listings do not show it yet, as where they are only eventually consistent.
+    pub is_unlisted: bool,
     /// A number that grows with every write to the store.
     pub generation: u64,
     pub(crate) archive_classes: &'static [&'static str],

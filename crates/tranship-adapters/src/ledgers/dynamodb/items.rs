@@ -183,7 +183,7 @@ fn decode_part(number: PartNumber, mut bytes: &[u8]) -> Option<Part> {
         checksums.push(Checksum { algorithm: *algorithm, value: take_u64(&mut bytes)? });
     }
     let etag = match take_byte(&mut bytes)? {
-        ETAG_TEXT => ETag::new(std::str::from_utf8(bytes).ok()?),
+        ETAG_TEXT => ETag::written(std::str::from_utf8(bytes).ok()?),
         ETAG_MD5 if bytes.len() == 16 => ETag::new(&hex::encode(bytes)),
         _ => return None,
     };
@@ -205,6 +205,7 @@ fn take_u64(bytes: &mut &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn part(etag: &str, checksums: &[(Algorithm, u64)]) -> Part {
         let checksums = checksums.iter();
@@ -224,6 +225,7 @@ mod tests {
             "d41d8cd98f00b204e9800998ecf8427e-7",
             "d41d8cd98f00b204",
             "é of a vendor's own",
+            "\"W/strange\"",
         ] {
             for checksums in [&all[..], &all[..1], &[]] {
                 let part = part(etag, checksums);
@@ -243,6 +245,28 @@ mod tests {
             let mut bad = good.clone();
             bad[at] = value;
             assert_eq!(decode_part(number, &bad), None, "byte {at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_part_comes_back(
+            size: u64,
+            etag in prop_oneof![any::<String>(), "[0-9a-fA-F]{32}(-[0-9]{1,5})?"],
+            checksums in prop::collection::vec((prop::sample::select(&Algorithm::ALL[..]), any::<u64>()), 0..4),
+        ) {
+            let part = Part { size, ..part(&etag, &checksums) };
+            prop_assert_eq!(decode_part(part.number, &encode_part(&part)), Some(part));
+        }
+
+        #[test]
+        fn any_bytes_are_a_part_or_none(mut bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            if let Some(first) = bytes.first_mut() {
+                *first = PART_FORMAT;
+            }
+            if let Some(part) = decode_part(PartNumber::FIRST, &bytes) {
+                prop_assert_eq!(decode_part(part.number, &encode_part(&part)), Some(part));
+            }
         }
     }
 

@@ -49,6 +49,7 @@ const FAMILIES: &[Family] = &[
     Family { name: "run", cut: 1, expiry: Expiry::Never },
     Family { name: "scan", cut: 2, expiry: Expiry::Later },
     Family { name: "task", cut: 2, expiry: Expiry::Later },
+    Family { name: "share", cut: 2, expiry: Expiry::Later },
     Family { name: "failures", cut: 2, expiry: Expiry::Later },
     Family { name: "candidates", cut: 2, expiry: Expiry::Later },
     Family { name: "sent", cut: 2, expiry: Expiry::Later },
@@ -144,8 +145,11 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
+    use tranship_core::breakdown::WindowShare;
     use tranship_core::object::{ObjectKey, PartNumber};
-    use tranship_core::rows::{Header, HeaderId, List, Notes, PartFailures, Run, Scan, TaskId};
+    use tranship_core::rows::{
+        Header, HeaderId, List, Notes, PartFailures, Run, Scan, Stored as _, TaskId,
+    };
 
     fn row(value: &str, due: Option<u64>) -> Row {
         Row { revision: 1, due: due.map(Millis), value: value.as_bytes().to_vec() }
@@ -155,6 +159,10 @@ mod tests {
         TaskId { generation, scan: 2, window: 3, attempt: 4, index: 5 }
     }
 
+    fn share(generation: u64) -> WindowShare {
+        WindowShare { of: task(generation), prefixes: BTreeMap::new() }
+    }
+
     #[test]
     fn every_prefix_of_the_core_but_the_headers_is_one_query() {
         let header = HeaderId::of(&ObjectKey::new("k"));
@@ -162,6 +170,7 @@ mod tests {
         for (prefix, key) in [
             (Scan::prefix(1), Scan::row_key(1, 9)),
             (TaskId::prefix(1), task(1).row_key()),
+            (WindowShare::prefix(1), share(1).key()),
             (header.groups_prefix(7), header.group_key(7, 3)),
             (header.groups_prefix(7), failures),
             (Notes::prefix(List::Failures, 1), RowKey("failures/0000000000000001/2/3".into())),
@@ -235,6 +244,7 @@ mod tests {
             (Run::row_key(), None),
             (Scan::row_key(1, 1), gone),
             (task(1).row_key(), gone),
+            (share(1).key(), gone),
             (HeaderId("h".into()).group_key(1, 1), gone),
             (RowKey("evidence/h".into()), None),
             (RowKey("of another version".into()), None),

@@ -46,6 +46,7 @@ pub(super) fn listed_key(text: &str, is_encoded: bool) -> Option<ObjectKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use percent_encoding::CONTROLS;
     use tranship_core::object::ETag;
     use tranship_core::store::Pin;
 
@@ -88,6 +89,49 @@ mod tests {
         ] {
             let got = listed_key(text, is_encoded);
             assert_eq!(got.as_ref().map(ObjectKey::as_str), key, "{text}");
+        }
+    }
+
+    /// Each of the 1,112,064 Unicode scalar values, many to a key: whichever bytes a store leaves as they
+    /// are, and however it writes a space.
+    #[test]
+    fn every_character_is_listed_as_it_is() {
+        /// What Amazon S3 leaves as it is, and the least that a store has to encode.
+        const AMAZON: &AsciiSet = &RESERVED_IN_PATH.remove(b'*').add(b'~');
+        const LEAST: &AsciiSet = &CONTROLS.add(b'%').add(b'+').add(b' ');
+        let all: Vec<char> = ('\0'..=char::MAX).collect();
+        assert_eq!(all.len(), 1_112_064);
+        for some in all.chunks(256) {
+            let key: String = some.iter().collect();
+            let expected = Some(ObjectKey::new(key.as_str()));
+            assert_eq!(listed_key(&key, false), expected);
+            for set in [AMAZON, LEAST] {
+                let text = utf8_percent_encode(&key, set).to_string();
+                assert_eq!(listed_key(&text, true), expected);
+                assert_eq!(listed_key(&text.replace("%20", "+"), true), expected);
+            }
+            // Whoever reads a copy source splits it at the question mark and decodes the path.
+            let pin = Pin { etag: ETag::new("e"), version: Some(VersionId("v".to_owned())) };
+            let key = ObjectKey::new(key);
+            let source = copy_source(&CopySource { bucket: "b", key: &key, pin: &pin });
+            assert!(source.bytes().all(|byte| byte.is_ascii_graphic()));
+            let (path, version) = source.split_once('?').unwrap();
+            assert_eq!(version, "versionId=v");
+            let path = percent_decode_str(path.strip_prefix("b/").unwrap()).decode_utf8().unwrap();
+            assert_eq!(path, key.as_str());
+        }
+    }
+
+    #[test]
+    fn a_listed_key_that_looks_encoded_or_like_a_folder_is_what_it_says() {
+        for key in
+            ["+", "%", "%2B", "%zz", "%2e%2e", "..", "a/../b", "//", " a ", "e\u{301}", "\u{e9}"]
+        {
+            let expected = Some(ObjectKey::new(key));
+            assert_eq!(listed_key(key, false), expected);
+            let text = utf8_percent_encode(key, RESERVED).to_string();
+            assert_eq!(listed_key(&text, true), expected);
+            assert_eq!(listed_key(&text.replace("%20", "+"), true), expected);
         }
     }
 }

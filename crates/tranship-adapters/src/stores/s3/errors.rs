@@ -231,8 +231,8 @@ where
     let failure = Failure { operation, status, code, has_body: !body.is_empty(), region };
     let kind = kind_of(failure);
     let mut message = match (code, error.message()) {
-        (Some(code), Some(text)) => format!("{code}: {} (HTTP {status})", escape(text)),
-        (Some(code), None) => format!("{code} (HTTP {status})"),
+        (Some(code), Some(text)) => format!("{}: {} (HTTP {status})", escape(code), escape(text)),
+        (Some(code), None) => format!("{} (HTTP {status})", escape(code)),
         (None, _)
             if matches!(error, SdkError::ResponseError(_)) || (200..300).contains(&status) =>
         {

@@ -67,6 +67,10 @@ pub struct Quirks {
     pub conditions: bool,
     pub tags: bool,
     pub part_copy: bool,
+    /// The account that must own a bucket can be named.
+    pub owners: bool,
+    /// Writes can ask for Amazon's key management.
+    pub kms: bool,
     /// `ETag`s of plain writes are MD5, and those of multipart uploads the MD5 of the parts' MD5s.
     pub etags: ETags,
     /// The vendor's own prefix of headers, beside `x-amz-`.

@@ -101,3 +101,13 @@ async fn answers_tell_the_checksum_of_the_whole() {
         assert_ne!(multipart.header("etag"), "\"3dc3e66c6a1c4ad2d3ef5cfbc0ce3b12-2\"");
     }
 }
+
+#[tokio::test]
+async fn a_listing_may_lag_behind() {
+    let cos = Store::start(Dialect::Cos).await;
+    cos.server.store().put(BUCKET, "new", "bytes");
+    cos.server.store().put(BUCKET, "old", "bytes");
+    cos.server.store().change(BUCKET, "new", |object| object.is_unlisted = true);
+    assert_eq!(cos.get("/").await.is(200).all("Key"), ["old"]);
+    cos.get("/new").await.is(200);
+}

@@ -1,7 +1,8 @@
 //! Google Cloud Storage.
 
 use super::{BUCKET, Store, UNSIGNED_FRAMES};
-use tranship_server::{Dialect, Fault, Matcher, Rule, Versioning};
+use crate::client::{Answer, ask};
+use tranship_server::{Dialect, Fault, Matcher, Properties, Rule, Versioning};
 
 #[tokio::test]
 async fn what_is_refused() {
@@ -48,7 +49,7 @@ async fn hashes_come_in_two_lines() {
     // The check value of CRC-32C.
     gcs.ask("PUT /k", &[("x-amz-meta-color", "red")], "123456789").await.is(200);
     gcs.server.store().put_multipart(BUCKET, "m", vec!["12345".into(), "6789".into()]);
-    let hashes = |answer: &crate::client::Answer| {
+    let hashes = |answer: &Answer| {
         let lines = answer.headers.get_all("x-goog-hash").iter();
         lines.map(|line| line.to_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
@@ -80,4 +81,39 @@ async fn every_object_has_a_generation() {
     }
     assert_eq!(gcs.get("/k").await.text(), "second");
     gcs.get("/k?generation=7").await.is(404);
+}
+
+/// `gzip` of "123456789", not compressed any further.
+const ZIPPED: &[u8] = &[
+    0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255, 1, 9, 0, 246, 255, 49, 50, 51, 52, 53, 54, 55, 56, 57,
+    0x26, 0x39, 0xf4, 0xcb, 9, 0, 0, 0,
+];
+
+#[tokio::test]
+async fn what_is_zipped_is_unzipped_for_who_does_not_take_it() {
+    let gcs = Store::start(Dialect::Gcs).await;
+    let zipped =
+        || Properties { content_encoding: Some("gzip".to_owned()), ..Properties::default() };
+    let kept = || Properties { cache_control: Some("no-transform".to_owned()), ..zipped() };
+    gcs.server.store().put_with(BUCKET, "k", ZIPPED, zipped(), Vec::new());
+    gcs.server.store().put_with(BUCKET, "kept", ZIPPED, kept(), Vec::new());
+    let range = ("range", "bytes=0-1");
+    let plain = gcs.ask("GET /k", &[range], "").await;
+    assert_eq!(plain.is(200).text(), "123456789");
+    assert_eq!(plain.header("content-length"), "");
+    assert_eq!(plain.header("content-encoding"), "");
+    assert_eq!(plain.header("x-goog-stored-content-encoding"), "gzip");
+    assert_eq!(plain.header("x-goog-stored-content-length"), "32");
+    let taken = gcs.ask("GET /k", &[range, ("accept-encoding", "gzip")], "").await;
+    assert_eq!(taken.is(206).body[..], ZIPPED[..2]);
+    assert_eq!(gcs.get("/kept").await.is(200).body[..], *ZIPPED);
+}
+
+#[tokio::test]
+async fn a_bucket_without_rules_has_an_empty_lifecycle() {
+    let gcs = Store::start(Dialect::Gcs).await;
+    assert!(gcs.get("/?lifecycle").await.is(200).text().contains("<LifecycleConfiguration/>"));
+    let host = gcs.server.address().to_string();
+    let none = ask(&gcs.server, "GET /none?lifecycle", &[("host", &host)], "").await;
+    assert_eq!(none.is(404).one("Code"), "NoSuchBucket");
 }

@@ -272,3 +272,22 @@ async fn a_bucket_of_another_region_is_not_there() {
     oss.server.store().configure(BUCKET, |it| it.region = Some("cn-beijing".to_owned()));
     assert_eq!(oss.get("/?list-type=2").await.is(404).one("Code"), "NoSuchBucket");
 }
+
+#[tokio::test]
+async fn errors_of_every_origin_have_the_vendors_form() {
+    let oss = Store::start(Dialect::Oss).await;
+    let fault = Fault::Refuse { status: 503, code: "DownloadTrafficRateLimitExceeded" };
+    oss.server.faults().add(Rule::new(Matcher::on("GetObject").key("busy"), fault));
+    for (path, status, code) in
+        [("/busy", 503, "DownloadTrafficRateLimitExceeded"), ("/none", 404, "NoSuchKey")]
+    {
+        let answer = oss.get(path).await;
+        assert_eq!(answer.is(status).one("Code"), code);
+        assert_eq!(answer.one("RequestId"), answer.header("x-amz-request-id"));
+        assert_eq!(answer.one("EC"), answer.header("x-oss-ec"));
+        assert_eq!(answer.one("HostId"), oss.host());
+    }
+    let head = oss.ask("HEAD /none", &[], "").await;
+    assert!(head.is(404).body.is_empty());
+    assert_eq!(head.header("x-oss-ec"), "0026-00000001");
+}

@@ -13,6 +13,8 @@ const CAREFUL: Quirks = Quirks {
     conditions: true,
     tags: true,
     part_copy: true,
+    owners: false,
+    kms: false,
     etags: ETags::Md5,
     prefix: None,
     checksum: None,
@@ -26,7 +28,7 @@ pub static AMAZON: Vendor = Vendor {
     name: "Amazon S3",
     hosts: &[".amazonaws.com", ".amazonaws.com.cn"],
     endpoints: None,
-    quirks: Quirks { path_style: false, checksums: true, ..CAREFUL },
+    quirks: Quirks { path_style: false, checksums: true, owners: true, kms: true, ..CAREFUL },
     documents: &["https://docs.aws.amazon.com/AmazonS3/latest/API/"],
 };
 
@@ -38,7 +40,7 @@ pub static COMPATIBLE: Vendor = Vendor {
     name: "an S3-compatible store",
     hosts: &[],
     endpoints: None,
-    quirks: Quirks { checksums: true, ..CAREFUL },
+    quirks: Quirks { checksums: true, owners: true, kms: true, ..CAREFUL },
     documents: &[],
 };
 
@@ -58,6 +60,8 @@ const OSS: Vendor = Vendor {
     quirks: Quirks {
         path_style: false,
         conditions: false,
+        // Not among the operations behind the S3 protocol.
+        tags: false,
         etags: ETags::Md5OfPlain,
         prefix: Some("x-oss-"),
         checksum: Some(ChecksumHeader::Crc64(&["x-oss-hash-crc64ecma", "x-amz-hash-crc64ecma"])),

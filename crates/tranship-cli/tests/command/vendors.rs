@@ -1,0 +1,147 @@
+//! Stores of other vendors, played after their documentation: from each to Amazon's, and to each.
+
+use std::collections::BTreeMap;
+
+use tranship_server::{Dialect, Fault, Matcher, Properties, Rule, ServerOptions};
+
+use crate::support::{DESTINATION, MIB, SOURCE, World, expect_outcomes, noise, run};
+
+/// A bucket's name that every vendor takes.
+const BUCKET: &str = "bucket-1250000000";
+
+const VENDORS: [(Dialect, &str, &str); 4] = [
+    (Dialect::Oss, "oss", "cn-hangzhou"),
+    (Dialect::Cos, "cos", "ap-guangzhou"),
+    (Dialect::Kodo, "kodo", "cn-east-1"),
+    (Dialect::Gcs, "gs", "us-central1"),
+];
+
+/// Keys that every vendor can hold, though some of their listings cannot tell them apart.
+const KEYS: [&str; 16] = [
+    "plain",
+    "a b",
+    "a+b",
+    "a%2Bb",
+    "100%",
+    "quo\"te",
+    "quo'te",
+    "back\\slash",
+    "emoji😀",
+    "caf\u{e9}",
+    "cafe\u{301}",
+    "dots/./../x",
+    "two//slashes",
+    " space ",
+    "marker/",
+    "<&>",
+];
+
+fn described() -> Properties {
+    Properties {
+        content_type: Some("text/x-test".to_owned()),
+        metadata: BTreeMap::from([("color".to_owned(), "red".to_owned())]),
+        ..Properties::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_vendors_objects_are_copied_from_it() {
+    for native_headers in [false, true] {
+        for (dialect, scheme, region) in VENDORS {
+            let options = ServerOptions { dialect, native_headers, ..ServerOptions::default() };
+            let world = World::with(options, ServerOptions::default()).await;
+            let store = world.here();
+            store.create_bucket(BUCKET);
+            for key in KEYS {
+                store.put_with(BUCKET, key, key.to_owned(), described(), Vec::new());
+            }
+            store.put(BUCKET, "large", noise(1, 20 * MIB));
+            let parts = vec![noise(2, 6 * MIB).into(), noise(3, MIB).into()];
+            store.put_multipart(BUCKET, "in parts", parts);
+            let (from, to) = (format!("{scheme}://{BUCKET}"), format!("s3://{DESTINATION}"));
+            let options = ["--json", "--source-region", region];
+            let ended = run(world.copying_at(&from, &to, &options));
+            expect_outcomes(&ended.last_event(), &[("copied", 18)]);
+            let keys = store.keys(BUCKET);
+            assert_eq!(world.there().keys(DESTINATION), keys, "{dialect:?}");
+            for key in keys {
+                let bytes = world.there().read(DESTINATION, &key);
+                assert!(bytes == store.read(BUCKET, &key), "{dialect:?}: {key:?}");
+            }
+            let copied = world.there().get(DESTINATION, "a b").unwrap();
+            assert_eq!(copied.properties.content_type.as_deref(), Some("text/x-test"));
+            assert_eq!(copied.properties.metadata["color"], "red", "{dialect:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_vendor_takes_objects() {
+    for (dialect, scheme, region) in VENDORS {
+        let options = ServerOptions { dialect, ..ServerOptions::default() };
+        let world = World::with(ServerOptions::default(), options).await;
+        world.there().create_bucket(BUCKET);
+        for key in KEYS {
+            world.here().put_with(SOURCE, key, key.to_owned(), described(), Vec::new());
+        }
+        world.put("large", noise(1, 20 * MIB));
+        let (from, to) = (format!("s3://{SOURCE}"), format!("{scheme}://{BUCKET}"));
+        let options = ["--json", "--destination-region", region];
+        let ended = run(world.copying_at(&from, &to, &options));
+        expect_outcomes(&ended.last_event(), &[("copied", 17)]);
+        let keys = world.here().keys(SOURCE);
+        assert_eq!(world.there().keys(BUCKET), keys, "{dialect:?}");
+        for key in keys {
+            let bytes = world.there().read(BUCKET, &key);
+            assert!(bytes == world.here().read(SOURCE, &key), "{dialect:?}: {key:?}");
+        }
+        let copied = world.there().get(BUCKET, "a b").unwrap();
+        assert_eq!(copied.properties.metadata["color"], "red", "{dialect:?}");
+        assert_eq!(world.there().open_uploads(BUCKET), []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_scheme_is_planned_and_verified() {
+    for (dialect, scheme, region) in VENDORS {
+        let options = ServerOptions { dialect, native_headers: true, ..ServerOptions::default() };
+        let world = World::with(options, ServerOptions::default()).await;
+        world.here().create_bucket(BUCKET);
+        for key in KEYS {
+            world.here().put(BUCKET, &format!("2024/{key}"), key.to_owned());
+        }
+        let (from, to) = (format!("{scheme}://{BUCKET}/2024/"), format!("s3://{DESTINATION}/"));
+        let options = ["--source-region", region];
+        let plan = run(world.copying_at(&from, &to, &["--dry-run", options[0], options[1]]));
+        assert_eq!(plan.code, Some(0), "{plan:?}");
+        assert_eq!(world.there().keys(DESTINATION).len(), 0, "{scheme}");
+        let copied = run(world.copying_at(&from, &to, &options));
+        assert_eq!(copied.code, Some(0), "{scheme}: {copied:?}");
+        let verified = run(world.verifying_at(&from, &to, &options));
+        assert_eq!(verified.code, Some(0), "{scheme}: {verified:?}");
+        assert!(verified.out.contains(&from), "{scheme}: {verified:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_vendor_refuses_is_explained() {
+    let options = ServerOptions { dialect: Dialect::Oss, ..ServerOptions::default() };
+    let world = World::with(options, ServerOptions::default()).await;
+    world.here().create_bucket(BUCKET);
+    world.here().put(BUCKET, "k", "bytes");
+    let (from, to) = (format!("oss://{BUCKET}"), format!("s3://{DESTINATION}"));
+    let region = ["--source-region", "cn-hangzhou"];
+    let command = world.copying_at(&from, &to, &["--source-path-style", region[0], region[1]]);
+    let words = ["SecondLevelDomainForbidden", "in the host's name", "--source-path-style=false"];
+    world.refuses(command, 4, &words);
+    for (status, code, words) in [
+        (403, "InvalidAccessKeyId", ["InvalidAccessKeyId", "--source-profile"]),
+        (403, "InDebt", ["InDebt", "the vendor has closed the account"]),
+        (400, "IncorrectRegion", ["IncorrectRegion", "name the bucket's region"]),
+    ] {
+        let refuse = Fault::Refuse { status, code };
+        world.source.faults().add(Rule::new(Matcher::any(), refuse));
+        world.refuses(world.copying_at(&from, &to, &region), 4, &words);
+        world.source.faults().clear();
+    }
+}
