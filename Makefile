@@ -1,15 +1,17 @@
 # The two commands that matter are `make demo` and `make test`; the others are pieces of them.
-.PHONY: demo test check fmt lint template faults model simulate fuzz bench peers venv
+.PHONY: demo test check fmt lint template faults model simulate fuzz bench peers real venv
 
 CARGO ?= cargo
 PYTHON ?= python3
 # The services that the tests run against, the SAM command, a linter: each pins other versions of the same packages.
 VENV := .venv
+THIRD_VENV := .venv-third
 SAM_VENV := .venv-sam
 CHECKOV_VENV := .venv-checkov
 BENCH_VENV := .venv-bench
 # The requirements that the environment was made from. The tests compare it with those of the tree.
 STAMP := $(VENV)/made-from
+THIRD_STAMP := $(THIRD_VENV)/made-from
 SAM_STAMP := $(SAM_VENV)/made-from
 CHECKOV_STAMP := $(CHECKOV_VENV)/made-from
 BENCH_STAMP := $(BENCH_VENV)/made-from
@@ -91,15 +93,21 @@ template: $(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP)
 	$(CHECKOV) --file template.yaml
 	$(CHECKOV) --file target/translated.json
 
+# A short look at real accounts, minutes: the variables TRANSHIP_REAL_… name them, see CONTRIBUTING.md.
+real:
+	$(CARGO) test --locked --workspace --test command -- --ignored --nocapture --exact \
+		real::accounts_that_the_environment_names
+
 # Python environments of the tests' own; made anew when their requirements change.
-venv: $(STAMP) $(SAM_STAMP)
+venv: $(STAMP) $(THIRD_STAMP) $(SAM_STAMP)
 
 $(VENV)/made-from: tests/requirements.txt
+$(THIRD_VENV)/made-from: tests/third-requirements.txt
 $(SAM_VENV)/made-from: tests/sam-requirements.txt
 $(CHECKOV_VENV)/made-from: tests/checkov-requirements.txt
 $(BENCH_VENV)/made-from: bench/requirements.txt
 
-$(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP) $(BENCH_STAMP):
+$(STAMP) $(THIRD_STAMP) $(SAM_STAMP) $(CHECKOV_STAMP) $(BENCH_STAMP):
 	@rm -rf $(@D)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 		|| { echo "The tests need Python 3.10 or newer; name it with PYTHON=..." >&2; exit 1; }

@@ -4,6 +4,9 @@
 //! manuals. What this server says is evidence that does not come from us. It listens on loopback only,
 //! serves the services that it is told, keeps everything in a temporary folder, and sees nothing of
 //! the user's settings.
+//!
+//! There are two of them, of two hands who share no code: the mistakes of one are not those of the
+//! other.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +21,33 @@ use tokio::process::ChildStdout;
 const START_MAX: Duration = Duration::from_mins(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+/// Whose server it is, and how it is begun.
+#[derive(Debug, Clone, Copy)]
+pub struct Hand {
+    /// Its Python environment, which `make venv` makes, and what that is made from.
+    environment: &'static str,
+    requirements: &'static str,
+    script: &'static str,
+    /// What it answers as soon as it serves.
+    health: &'static str,
+}
+
+/// S3 and the services of a stack.
+pub const MINISTACK: Hand = Hand {
+    environment: ".venv",
+    requirements: "requirements.txt",
+    script: "second.py",
+    health: "/_ministack/health",
+};
+
+/// S3 alone.
+pub const MOTO: Hand = Hand {
+    environment: ".venv-third",
+    requirements: "third-requirements.txt",
+    script: "third.py",
+    health: "/moto-api/data.json",
+};
+
 /// The running server. Dropping it ends it and everything it started.
 #[derive(Debug)]
 pub struct Second {
@@ -30,7 +60,12 @@ pub struct Second {
 impl Second {
     /// Serves S3.
     pub async fn start() -> Self {
-        Self::serving("s3").await
+        Self::of(MINISTACK).await
+    }
+
+    /// Serves S3 by this hand.
+    pub async fn of(hand: Hand) -> Self {
+        Self::begun(hand, &[("SERVICES", "s3")]).await
     }
 
     /// Serves these services, by the names that it knows them by, with commas between them.
@@ -40,16 +75,19 @@ impl Second {
 
     /// Serves as these variables of its environment tell it.
     pub async fn told(variables: &[(&str, &str)]) -> Self {
-        let python = python();
+        Self::begun(MINISTACK, variables).await
+    }
+
+    async fn begun(hand: Hand, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut child = spawn(&python, folder.path(), variables);
+        let mut child = spawn(hand, folder.path(), variables);
         let stdout = ChildStdout::from_std(child.stdout.take().unwrap()).unwrap();
         let mut second = Self { child, port: 0, folder };
         let started = tokio::time::timeout(START_MAX, async {
             let mut line = String::new();
             BufReader::new(stdout).read_line(&mut line).await.unwrap();
             second.port = line.trim().parse().unwrap_or_default();
-            while second.port != 0 && !answers(second.port).await {
+            while second.port != 0 && !answers(second.port, hand.health).await {
                 if second.child.try_wait().unwrap().is_some() {
                     return false;
                 }
@@ -103,23 +141,24 @@ impl Drop for Second {
 }
 
 /// The interpreter of the environment that `make venv` makes, if it is the one that is wanted now.
-fn python() -> PathBuf {
+fn python(hand: Hand) -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let venv = tests.join("../.venv");
-    let wanted = std::fs::read(tests.join("requirements.txt")).unwrap();
+    let venv = tests.join("..").join(hand.environment);
+    let wanted = std::fs::read(tests.join(hand.requirements)).unwrap();
     let made = std::fs::read(venv.join("made-from")).unwrap_or_default();
     assert!(
         made == wanted,
-        "The Python environment of the tests (.venv) is missing or out of date. \
-         Run `make test` (or `make venv`) first."
+        "A Python environment of the tests ({}) is missing or out of date. \
+         Run `make test` (or `make venv`) first.",
+        hand.environment
     );
     venv.join("bin/python")
 }
 
-fn spawn(python: &Path, folder: &Path, variables: &[(&str, &str)]) -> Child {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("support/second.py");
+fn spawn(hand: Hand, folder: &Path, variables: &[(&str, &str)]) -> Child {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("support").join(hand.script);
     let errors = std::fs::File::create(folder.join("stderr")).unwrap();
-    let mut command = Command::new(python);
+    let mut command = Command::new(python(hand));
     command
         .arg(script)
         .current_dir(folder)
@@ -142,11 +181,12 @@ fn spawn(python: &Path, folder: &Path, variables: &[(&str, &str)]) -> Child {
 }
 
 /// Whether it answers yet. What is not an answer is "not yet".
-async fn answers(port: u16) -> bool {
+async fn answers(port: u16, health: &str) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-        let request = b"GET /_ministack/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-        stream.write_all(request).await.ok()?;
+        let request =
+            format!("GET {health} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.ok()?;
         answer.starts_with("HTTP/1.1 200").then_some(())

@@ -3,7 +3,16 @@
 use std::path::{Path, PathBuf};
 
 /// Folders that hold no sources of ours.
-const SKIPPED: [&str; 6] = ["target", ".git", ".venv", ".venv-sam", ".venv-checkov", ".aws-sam"];
+const SKIPPED: [&str; 8] = [
+    "target",
+    ".git",
+    ".venv",
+    ".venv-third",
+    ".venv-sam",
+    ".venv-checkov",
+    ".venv-bench",
+    ".aws-sam",
+];
 
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

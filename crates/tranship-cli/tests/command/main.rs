@@ -12,6 +12,7 @@ mod lambda;
 mod ledgers;
 mod mistakes;
 mod planning;
+mod real;
 mod reporting;
 mod resume;
 mod signals;
