@@ -10,8 +10,9 @@ mod tap;
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use tranship_adapters::clock::SystemClock;
+use tranship_core::ports::Clock as _;
 use tranship_server::{Dialect, Server, ServerOptions};
 
 use self::place::Place;
@@ -39,6 +40,7 @@ impl Found {
         self.seen.iter().filter(differs).map(|(side, seen)| (*side, seen.what)).collect()
     }
 
+    #[expect(clippy::print_stdout, reason = "a person reads it, and no test does")]
     fn tell(&self) {
         for step in &self.steps {
             println!("{step}");
@@ -47,7 +49,7 @@ impl Found {
             let mark = if seen.differs() { "DIFFERS" } else { "as said" };
             println!(
                 "{mark}  {side}: {}: the table says {}, seen: {}",
-                seen.what, seen.table, seen.seen
+                seen.what, seen.table, seen.found
             );
         }
         println!("{} of {} differ from the table", self.differences().len(), self.seen.len());
@@ -106,8 +108,8 @@ async fn suite(environment: &Environment) -> Result<Found, String> {
     if environment.get(MAY_WRITE).is_none_or(|value| value != "1") {
         return look(environment, &here, &there);
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?;
-    let folder = format!("tranship-real-{:x}-{:x}/", now.as_nanos(), std::process::id());
+    let now = SystemClock::new().now();
+    let folder = format!("tranship-real-{:x}-{:x}/", now.0, std::process::id());
     let (here, there) = (here.below(&folder), there.below(&folder));
     let found = write(environment, &here, &there).await;
     let cleared = [here.clear().await, there.clear().await];

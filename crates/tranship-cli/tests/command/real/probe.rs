@@ -41,15 +41,16 @@ pub(super) fn contents() -> [(&'static str, &'static [u8]); 7] {
 pub(super) struct Seen {
     pub(super) what: &'static str,
     pub(super) table: String,
-    pub(super) seen: String,
+    pub(super) found: String,
     agrees: bool,
 }
 
 impl Seen {
     /// A habit that a store has or has not.
     fn of(what: &'static str, table: bool, seen: bool, words: [&str; 2]) -> Self {
-        let word = |is: bool| words[usize::from(!is)].to_owned();
-        Self { what, table: word(table), seen: word(seen), agrees: table == seen }
+        let [yes, no] = words;
+        let word = |is: bool| if is { yes } else { no }.to_owned();
+        Self { what, table: word(table), found: word(seen), agrees: table == seen }
     }
 
     pub(super) fn differs(&self) -> bool {
@@ -57,6 +58,7 @@ impl Seen {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` calls it")]
 fn failed(error: StoreError) -> String {
     error.to_string()
 }
@@ -155,7 +157,7 @@ async fn etags(
     ] {
         let etag = store.head(key, None, None).await.map_err(failed)?.identity.etag;
         let mut seen = Seen::of(what, table, etag.as_str().eq_ignore_ascii_case(md5), words);
-        seen.seen = format!("{} ({})", seen.seen, etag.as_str());
+        seen.found = format!("{} ({})", seen.found, etag.as_str());
         all.push(seen);
     }
     Ok(all)
@@ -177,7 +179,7 @@ async fn checksums(
     let table = quirks.checksum.is_some() || quirks.checksums;
     let words = ["there", "none that is read"];
     let mut seen = Seen::of("checksum of the whole", table, head.checksum.is_some(), words);
-    seen.seen = format!("{} (headers: {})", seen.seen, names.join(", "));
+    seen.found = format!("{} (headers: {})", seen.found, names.join(", "));
     Ok(seen)
 }
 
@@ -225,7 +227,7 @@ async fn conditions(place: &Place, store: &S3Store, key: &ObjectKey) -> Seen {
     let table = place.vendor.quirks.conditions;
     let mut seen = Seen::of("conditions on writes", table, honoured, words);
     let answer = again.map_or_else(|error| error.to_string(), |()| "written over".to_owned());
-    seen.seen = format!("{} ({answer})", seen.seen);
+    seen.found = format!("{} ({answer})", seen.found);
     seen
 }
 
@@ -238,7 +240,7 @@ async fn tags(place: &Place, store: &S3Store) -> Seen {
     let kept = read.as_ref().is_ok_and(|tags| *tags == dressed(true).tags);
     let mut seen = Seen::of("tags", place.vendor.quirks.tags, kept, ["kept", "not kept"]);
     if let Err(error) = read {
-        seen.seen = format!("{} ({error})", seen.seen);
+        seen.found = format!("{} ({error})", seen.found);
     }
     seen
 }
