@@ -99,7 +99,10 @@ async fn a_report_has_accounts_failures_losses_and_time() {
     let failure = &report["failures"]["first"][0];
     assert_eq!(failure["key"], "in/a/bad<b>\n");
     assert!(failure["reason"].as_str().unwrap().contains("InternalError"), "{failure}");
-    assert_eq!(report["run"]["losses"], json!({ "tags, which are switched off, or which the destination does not have": 1 }));
+    assert_eq!(
+        report["run"]["losses"],
+        json!({ "tags, which are switched off, or which the destination does not have": 1 })
+    );
     assert!(report["run"]["retries"].as_u64() > Some(0), "{report}");
     let points = report["throughput"].as_array().unwrap();
     let moved = |point: Option<&Value>| point.unwrap()["bytes_moved"].as_u64();
