@@ -58,15 +58,18 @@ def take_numbers_of_parameters():
     """A parameter of a template is text until a property of a number is made of it; here it stays text."""
     from ministack.services import lambda_svc
 
-    theirs = lambda_svc._sqs_esm_concurrency
+    def with_numbers(theirs):
+        def ours(mapping, *args, **kwargs):
+            scaling = mapping.get("ScalingConfig") or {}
+            if isinstance(scaling.get("MaximumConcurrency"), str):
+                scaling["MaximumConcurrency"] = int(scaling["MaximumConcurrency"])
+            return theirs(mapping, *args, **kwargs)
 
-    def ours(mapping, *args, **kwargs):
-        scaling = mapping.get("ScalingConfig") or {}
-        if isinstance(scaling.get("MaximumConcurrency"), str):
-            scaling["MaximumConcurrency"] = int(scaling["MaximumConcurrency"])
-        return theirs(mapping, *args, **kwargs)
+        return ours
 
-    lambda_svc._sqs_esm_concurrency = ours
+    # Whoever comes first to a mapping that was just made: what polls it, or a client that reads it.
+    for name in ["_sqs_esm_concurrency", "_esm_response"]:
+        setattr(lambda_svc, name, with_numbers(getattr(lambda_svc, name)))
 
 
 def main():

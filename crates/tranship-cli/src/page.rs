@@ -20,7 +20,7 @@ const STYLE: &str = "\
 body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:66em;padding:0 1em;color:#1c2330}\
 h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}h3{font-size:1em;font-weight:500;margin:1em 0 0}\
 table{border-collapse:collapse;margin:.6em 0}td,th{padding:.15em .7em;border-bottom:1px solid #d9dee7;text-align:left;\
-vertical-align:top;overflow-wrap:anywhere}td.n,th.n{text-align:right;white-space:nowrap;overflow-wrap:normal}\
+vertical-align:top;overflow-wrap:anywhere;min-width:8em}td.n,th.n{text-align:right;white-space:nowrap;overflow-wrap:normal;min-width:0}\
 .good{color:#12703a}.bad{color:#b3261e;font-weight:600}.wide{overflow-x:auto}\
 svg{display:block;margin:.6em 0}svg text{font:12px system-ui,sans-serif;fill:#1c2330}\
 rect.b{fill:#3367b1}path.l{fill:none;stroke:#3367b1;stroke-width:1.5}line.a{stroke:#9aa5b8}\

@@ -79,13 +79,18 @@ fn prefixes(page: &mut Page, balance: &Balance<'_>) {
         })
         .collect();
     page.bars("bytes listed by prefix", &bars);
+    // A column of nothing but noughts says nothing.
+    let has_some = |outcome: &Outcome| {
+        balance.rows.iter().any(|row| row.account.account.get(*outcome).objects > 0)
+    };
+    let outcomes: Vec<_> = Outcome::ALL.into_iter().filter(has_some).collect();
     let mut head = vec!["prefix", "listed", "bytes"];
-    head.extend(Outcome::ALL.map(Outcome::name));
+    head.extend(outcomes.iter().map(|outcome| outcome.name()));
     head.push("balance");
     let row = |name: String, of: &tranship_core::breakdown::PrefixAccount| {
         let bytes = Cell::Number(size_text(of.listed.bytes));
         let mut cells = vec![Cell::Text(name), number(of.listed.objects), bytes];
-        cells.extend(of.account.iter().map(|(_, count)| number(count.objects)));
+        cells.extend(outcomes.iter().map(|it| number(of.account.get(*it).objects)));
         cells.push(Cell::Text(
             if of.balances() { "balances" } else { "does not balance" }.to_owned(),
         ));
