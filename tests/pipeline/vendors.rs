@@ -95,8 +95,8 @@ impl Pair {
         Self { source, destination, folder: tempfile::tempdir().unwrap() }
     }
 
-    async fn copy(&self, policy: Policy) -> Report {
-        let parts = Parts {
+    fn parts(&self, policy: Policy) -> Parts {
+        Parts {
             transfer: Transfer {
                 source: self.source.location(),
                 destination: self.destination.location(),
@@ -109,8 +109,23 @@ impl Pair {
             ledger: Some(self.folder.path().join("ledger.redb")),
             fingerprint: "test".to_owned(),
             lines: None,
-        };
-        rig::run(parts, None).await.unwrap()
+        }
+    }
+
+    async fn copy(&self, policy: Policy) -> Report {
+        rig::run(self.parts(policy), None).await.unwrap()
+    }
+
+    /// Copies every hostile key that a store of this kind can have, and finds all equal the next time.
+    async fn expect_hostile_keys_to_arrive(&self, scheme: &str) {
+        let mut objects = 0;
+        for key in HOSTILE.into_iter().filter(|key| may_have(scheme, key)) {
+            self.source.put(key, noise(objects, 50));
+            objects += 1;
+        }
+        self.copy(Policy::default()).await.expect(&[("copied", objects)]);
+        self.expect_equal(scheme);
+        self.copy(Policy::default()).await.expect(&[("equal", objects)]);
     }
 
     #[track_caller]
@@ -205,14 +220,7 @@ async fn a_vendors_store_is_a_destination_too() {
 async fn hostile_keys_arrive_from_every_kind_of_listing() {
     for (dialect, scheme) in DIALECTS {
         let pair = Pair::from(dialect, scheme, true).await;
-        let mut objects = 0;
-        for key in HOSTILE.into_iter().filter(|key| may_have(scheme, key)) {
-            pair.source.put(key, noise(objects, 50));
-            objects += 1;
-        }
-        pair.copy(Policy::default()).await.expect(&[("copied", objects)]);
-        pair.expect_equal(scheme);
-        pair.copy(Policy::default()).await.expect(&[("equal", objects)]);
+        pair.expect_hostile_keys_to_arrive(scheme).await;
     }
 }
 
@@ -220,14 +228,7 @@ async fn hostile_keys_arrive_from_every_kind_of_listing() {
 async fn hostile_keys_arrive_at_every_vendors_store() {
     for (dialect, scheme) in DIALECTS {
         let pair = Pair::to(dialect, scheme, false).await;
-        let mut objects = 0;
-        for key in HOSTILE.into_iter().filter(|key| may_have(scheme, key)) {
-            pair.source.put(key, noise(objects, 50));
-            objects += 1;
-        }
-        pair.copy(Policy::default()).await.expect(&[("copied", objects)]);
-        pair.expect_equal(scheme);
-        pair.copy(Policy::default()).await.expect(&[("equal", objects)]);
+        pair.expect_hostile_keys_to_arrive(scheme).await;
     }
 }
 
@@ -382,20 +383,7 @@ async fn a_domain_of_the_buckets_own_is_an_endpoint() {
     let endpoint = pair.source.server.endpoint().replace("localhost", "bucket.localhost");
     let of_bucket =
         S3Settings { endpoint: Some(endpoint), bucket_endpoint: true, ..pair.source.settings() };
-    let parts = Parts {
-        transfer: Transfer {
-            source: pair.source.location(),
-            destination: pair.destination.location(),
-        },
-        source: of_bucket,
-        destination: pair.destination.settings(),
-        policy: abiding(Policy::default(), pair.source.vendor, pair.destination.vendor),
-        delete_unversioned: false,
-        server_side_if_possible: false,
-        ledger: Some(pair.folder.path().join("ledger.redb")),
-        fingerprint: "test".to_owned(),
-        lines: None,
-    };
+    let parts = Parts { source: of_bucket, ..pair.parts(Policy::default()) };
     rig::run(parts, None).await.unwrap().expect(&[("copied", 1)]);
     pair.expect_equal("a domain of the bucket's own");
 }
