@@ -8,18 +8,8 @@ then this process goes too, with everything it started.
 import asyncio
 import json
 import os
-import signal
-import socket
-import sys
-import threading
 
-
-def follow_parent():
-    sys.stdin.buffer.read()
-    # The test made this process the leader of a group; without that, only this process may be ended.
-    if os.getpgrp() == os.getpid():
-        os.killpg(os.getpid(), signal.SIGKILL)
-    os._exit(0)
+from loopback import listen
 
 
 def go_by_policies_as_aws_does():
@@ -73,14 +63,9 @@ def take_numbers_of_parameters():
 
 
 def main():
-    threading.Thread(target=follow_parent, daemon=True).start()
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(128)
-    port = listener.getsockname()[1]
+    listener, port = listen()
     # Read when the package is imported, hence the imports below.
     os.environ["GATEWAY_PORT"] = str(port)
-    print(port, flush=True)
 
     if os.environ.get("LAMBDA_EXECUTOR"):
         go_by_policies_as_aws_does()

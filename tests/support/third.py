@@ -5,14 +5,8 @@ ended; then this process goes too.
 """
 
 import os
-import socket
-import sys
-import threading
 
-
-def follow_parent():
-    sys.stdin.buffer.read()
-    os._exit(0)
+from loopback import listen
 
 
 def name_lists_of_parts_as_s3_does():
@@ -29,14 +23,9 @@ def name_lists_of_parts_as_s3_does():
 
 
 def main():
-    threading.Thread(target=follow_parent, daemon=True).start()
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(128)
-    port = listener.getsockname()[1]
+    listener, port = listen()
     # It believes to be Amazon's whatever its port is, and calls nobody else.
     os.environ["MOTO_PORT"] = str(port)
-    print(port, flush=True)
 
     from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
