@@ -9,6 +9,7 @@
 mod copy;
 mod corpus;
 mod corruption;
+mod fleet;
 mod keys;
 mod large;
 mod port_fault;

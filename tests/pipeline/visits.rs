@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use async_lock::Semaphore;
 use async_trait::async_trait;
 use tranship_adapters::clock::SimulatedClock;
 use tranship_adapters::ledgers::memory::MemoryLedger;
@@ -16,6 +15,7 @@ use tranship_core::breaker::{self, State};
 use tranship_core::error::LedgerError;
 use tranship_core::finder::events::{self, Change, ChangeKind};
 use tranship_core::finder::{self, Begun, KeyLines, ScanEnd, Watched};
+use tranship_core::link::Link;
 use tranship_core::location::{Location, Transfer};
 use tranship_core::message::{Message, Work};
 use tranship_core::object::{Millis, ObjectKey};
@@ -71,7 +71,7 @@ impl Visits {
         let stage = Stage {
             transfer_id: transfer.id(),
             transfer,
-            streams: Semaphore::new(8),
+            link: Link::new(8),
             policy: Policy { retry_parked: false, ..policy },
             source: source.clone(),
             destination: destination.clone(),

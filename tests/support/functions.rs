@@ -14,13 +14,16 @@ use tranship_core::breaker::{self, State};
 use tranship_core::completer;
 use tranship_core::error::{Disposition, StageError, StoreError};
 use tranship_core::finder::{self, KeyLines, ScanEnd, Watched};
+use tranship_core::fleet;
 use tranship_core::message::{Message, Work};
-use tranship_core::object::ObjectKey;
+use tranship_core::object::{Millis, ObjectKey};
 use tranship_core::ports::{Queue, Received};
 use tranship_core::rows::{self, HeaderId, Run, ScanRange};
 use tranship_core::stage::Stage;
 use tranship_core::sweep;
 use tranship_core::worker::{self, Done};
+
+use crate::world::Fleet;
 
 const MINUTE_MS: u64 = 60_000;
 /// How long a message waits whose visit was cut off, or that met an open breaker.
@@ -29,6 +32,8 @@ const PAUSE_MS: u64 = 30_000;
 const SWEEPS_MAX: u32 = 300;
 /// Visits to tasks at once.
 const TASKS_AT_ONCE: usize = 3;
+/// One visit in so many is cut off by its time, where there is somebody without such a limit.
+const CUT_OFF_ONE_IN: u64 = 8;
 const DEADLINE_MS: u64 = 24 * 60 * MINUTE_MS;
 
 /// A list of prefixes or keys, by line.
@@ -51,8 +56,11 @@ struct Functions<'a> {
     stage: &'a Stage,
     lines: Option<Arc<dyn KeyLines>>,
     asked: Mutex<mpsc::Receiver<(HeaderId, u64)>>,
+    fleet: Option<Fleet>,
     /// As the event source mappings are: nothing is taken from the queues.
     is_off: AtomicBool,
+    /// As the mapping of the largest objects is: the functions take their tasks.
+    helps: AtomicBool,
     has_ended: AtomicBool,
 }
 
@@ -63,12 +71,15 @@ pub async fn run(
     asked: mpsc::Receiver<(HeaderId, u64)>,
     range: Option<ScanRange>,
     lines: Option<Arc<dyn KeyLines>>,
+    fleet: Option<Fleet>,
 ) -> Option<Run> {
     let functions = Functions {
         stage,
         lines,
         asked: Mutex::new(asked),
+        fleet,
         is_off: AtomicBool::new(false),
+        helps: AtomicBool::new(false),
         has_ended: AtomicBool::new(false),
     };
     let watched = async {
@@ -77,7 +88,9 @@ pub async fn run(
         run
     };
     let tasks = (0..TASKS_AT_ONCE).map(|_| functions.tasks());
+    let large = join(functions.large(), functions.polls());
     let visits = join(join(functions.scans(), join_all(tasks)), functions.completions());
+    let visits = join(visits, large);
     let (run, _) = join(watched, visits).await;
     run
 }
@@ -128,7 +141,10 @@ impl Functions<'_> {
             breaker::set(&*stage.ledger, &*stage.clock, State::Closed, "probed").await?;
         }
         self.is_off.store(false, Ordering::Relaxed);
-        let waiting = stage.queue.depth(Queue::Transfer).await?;
+        let waiting = fleet::waiting(stage).await?;
+        if stage.policy.large_object_bytes.is_some() {
+            self.helps.store(fleet::needs_help(stage).await?, Ordering::Relaxed);
+        }
         sweep::sweep(stage, waiting == 0).await?;
         finder::watch(stage, DEADLINE_MS).await
     }
@@ -141,8 +157,8 @@ impl Functions<'_> {
 
     /// Whether nothing is left to do, now or at any time.
     async fn is_idle(&self) -> bool {
-        let Stage { queue, ledger, clock, .. } = self.stage;
-        let depth = queue.depth(Queue::Transfer).await;
+        let Stage { ledger, clock, .. } = self.stage;
+        let depth = fleet::waiting(self.stage).await;
         let due = ledger.due(clock.now().plus(DEADLINE_MS), 1).await;
         matches!(depth, Ok(0)) && due.is_ok_and(|due| due.is_empty())
     }
@@ -185,17 +201,60 @@ impl Functions<'_> {
     async fn tasks(&self) {
         while self.goes_on() {
             let Some(received) = self.receive(Queue::Transfer).await else { continue };
-            let after_ms = match Box::pin(worker::run(self.stage, &received)).await {
-                Done::Settled => None,
-                Done::Again { after_ms, .. } => Some(after_ms),
-                Done::Unreadable(reason) => panic!("{reason}: {}", received.body),
-                Done::Halt(error) => {
-                    self.halt(&error).await;
-                    Some(PAUSE_MS)
-                }
-            };
-            self.follow(Queue::Transfer, &received, after_ms).await;
+            let is_cut_off =
+                self.fleet.is_some() && self.stage.clock.random().is_multiple_of(CUT_OFF_ONE_IN);
+            if !is_cut_off {
+                self.task(Queue::Transfer, &received).await;
+                continue;
+            }
+            // Its time was over before anything was done.
+            let passed_on = fleet::pass_on(self.stage, &received).await.unwrap_or(false);
+            self.follow(Queue::Transfer, &received, (!passed_on).then_some(PAUSE_MS)).await;
         }
+    }
+
+    /// The functions, where they take what is the fleet's.
+    async fn large(&self) {
+        while self.goes_on() && self.fleet.is_some() {
+            if !self.helps.load(Ordering::Relaxed) {
+                self.stage.clock.sleep(MINUTE_MS).await;
+                continue;
+            }
+            let Some(received) = self.receive(Queue::Large).await else { continue };
+            self.task(Queue::Large, &received).await;
+        }
+    }
+
+    /// The fleet: a process that stays.
+    async fn polls(&self) {
+        let mut shown = None;
+        while self.goes_on() && self.fleet == Some(Fleet::Polls) {
+            let now = self.stage.clock.now();
+            if shown.is_none_or(|shown: Millis| shown.plus(fleet::SHOW_MS) <= now) {
+                shown = fleet::show(self.stage, "i-1").await.is_ok().then_some(now);
+            }
+            if !self.breaker_is_closed().await {
+                self.stage.clock.sleep(PAUSE_MS).await;
+                continue;
+            }
+            let Ok(received) = self.stage.queue.receive(Queue::Large, 3).await else { continue };
+            for received in received {
+                self.task(Queue::Large, &received).await;
+            }
+        }
+    }
+
+    async fn task(&self, queue: Queue, received: &Received) {
+        let after_ms = match Box::pin(worker::run(self.stage, received)).await {
+            Done::Settled => None,
+            Done::Again { after_ms, .. } => Some(after_ms),
+            Done::Unreadable(reason) => panic!("{reason}: {}", received.body),
+            Done::Halt(error) => {
+                self.halt(&error).await;
+                Some(PAUSE_MS)
+            }
+        };
+        self.follow(queue, received, after_ms).await;
     }
 
     /// Deletes a message, or lets it come back later. What fails here leaves it where it is.

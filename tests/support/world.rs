@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_lock::Semaphore;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
@@ -18,6 +17,7 @@ use tranship_cli::driver::{self, Ended, Hooks};
 use tranship_core::body::full;
 use tranship_core::breakdown::breakdown;
 use tranship_core::finder::{KeyLines, events};
+use tranship_core::link::Link;
 use tranship_core::location::{Location, Transfer};
 use tranship_core::message::{Message, Work};
 use tranship_core::object::{ByteRange, ETag, ObjectKey, PartNumber, UploadId};
@@ -86,6 +86,16 @@ pub struct Nature {
     pub objects_per_task_max: usize,
     pub window_keys: usize,
     pub queue_depth_max: u64,
+    /// Who takes the largest objects' tasks where the functions run: nobody in particular, a fleet, or
+    /// one that never comes.
+    pub fleet: Option<Fleet>,
+}
+
+/// Those who poll the queue of the largest objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fleet {
+    Polls,
+    IsDead,
 }
 
 /// What is lost in mid-run.
@@ -121,6 +131,7 @@ impl Nature {
             objects_per_task_max: 3,
             window_keys: 3,
             queue_depth_max: 6,
+            fleet: None,
         }
     }
 
@@ -161,6 +172,7 @@ impl Nature {
             objects_per_task_max,
             window_keys,
             queue_depth_max: 2 + chance.below(8),
+            fleet: pick(&[None, None, Some(Fleet::Polls), Some(Fleet::IsDead)], chance.next()),
         }
     }
 
@@ -776,7 +788,11 @@ impl World {
         let mut chance = Chance::new(seed);
         let ahead_ms = chance.below(self.nature.clocks_apart_ms + 1);
         let clock = Arc::new(VirtualClock::new(self.began, ahead_ms, chance.next()));
-        let stage = Arc::new(self.stage(&life, clock, channel));
+        let mut stage = self.stage(&life, clock, channel);
+        if errand.host == Host::Functions && self.nature.fleet.is_some() {
+            stage.policy.large_object_bytes = Some(u64::try_from(2 * LARGE_BYTES).unwrap());
+        }
+        let stage = Arc::new(stage);
         let stopping = stage.stopping.clone();
         let stopper = async {
             match stop_after_ms {
@@ -798,7 +814,7 @@ impl World {
                 (_, range) => {
                     let is_run = range.is_some();
                     let lines = errand.lines.clone();
-                    let run = functions::run(&stage, asked, range, lines).await;
+                    let run = functions::run(&stage, asked, range, lines, self.nature.fleet).await;
                     match run {
                         Some(run) => self.how(Ok(Ended::Closed(run))).await,
                         None if is_run => How::Stopped("it does not end".to_owned()),
@@ -861,7 +877,7 @@ impl World {
         Stage {
             transfer_id: transfer.id(),
             transfer,
-            streams: Semaphore::new(policy.limits.streams_max),
+            link: Link::new(policy.limits.streams_max),
             policy,
             source: store(&self.source, "source"),
             destination: store(&self.destination, "destination"),

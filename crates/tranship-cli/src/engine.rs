@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
-use async_lock::Semaphore;
 use tokio::sync::mpsc;
 use tranship_adapters::clock::SystemClock;
 use tranship_adapters::embedded::{EmbeddedFile, OpenError};
@@ -16,6 +15,7 @@ use tranship_adapters::stores::s3::{S3Settings, S3Store};
 use tranship_core::breakdown::{self, Breakdown};
 use tranship_core::error::{Disposition, ErrorKind, LedgerError, StageError, StoreError};
 use tranship_core::finder::{self, KeyLines};
+use tranship_core::link::Link;
 use tranship_core::location::Transfer;
 use tranship_core::outcome::Count;
 use tranship_core::policy::{Policy, ServerSide};
@@ -164,7 +164,7 @@ impl Engine {
         let stage = Stage {
             transfer: parts.transfer,
             transfer_id,
-            streams: Semaphore::new(policy.limits.streams_max),
+            link: Link::new(policy.limits.streams_max),
             policy,
             source,
             destination,

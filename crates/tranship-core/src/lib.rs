@@ -4,7 +4,8 @@
 //! nouns ([`object`], [`location`], [`outcome`]); the ports ([`store`], [`ports`]); what is
 //! remembered ([`rows`]) and sent ([`message`]); pure decisions ([`compare`], [`layout`],
 //! [`checksum`], [`token`], [`protocol`], [`split`], [`forecast`]); and the stages that put them together
-//! ([`finder`], [`worker`], [`completer`], [`sweep`]).
+//! ([`finder`], [`worker`], [`completer`], [`sweep`]), with the way that bytes take ([`link`]) and who takes
+//! the largest objects ([`fleet`]).
 
 pub mod body;
 pub mod breakdown;
@@ -14,8 +15,10 @@ pub mod compare;
 pub mod completer;
 pub mod error;
 pub mod finder;
+pub mod fleet;
 pub mod forecast;
 pub mod layout;
+pub mod link;
 mod listing;
 pub mod location;
 pub mod loss;

@@ -104,6 +104,8 @@ pub struct Policy {
     /// Objects of this size and above are copied in parts, by many workers.
     pub multipart_threshold_bytes: u64,
     pub part_size_bytes: Option<u64>,
+    /// Objects of this size and above are left to processes without a time limit, if there are any.
+    pub large_object_bytes: Option<u64>,
     /// Whether the destination honours conditions on writes.
     pub fenced: bool,
     /// Whether the source's `ETag`s of the form `…-N` follow from the MD5s of its parts, so that a copy
@@ -200,6 +202,7 @@ impl Default for Policy {
             server_side: ServerSide::Never,
             multipart_threshold_bytes: 64 << 20,
             part_size_bytes: None,
+            large_object_bytes: None,
             fenced: true,
             composites_follow: true,
             source_lists_late: false,

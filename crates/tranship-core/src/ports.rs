@@ -69,12 +69,14 @@ pub trait Ledger: Send + Sync {
     async fn forget(&self, prefix: &str) -> Result<(), LedgerError>;
 }
 
-/// The two queues of a transfer. Scans have one of their own, so that no flood of objects keeps
-/// the listing from going on.
+/// The queues of a transfer. Scans have one of their own, so that no flood of objects keeps the listing
+/// from going on; so have the largest objects, where processes without a time limit take them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Queue {
     Scan,
     Transfer,
+    /// An adapter that knows no such processes may take it for the transfer queue.
+    Large,
 }
 
 /// A message that was received and is not yet deleted.

@@ -18,6 +18,7 @@ pub struct Progress {
     settled_objects: [AtomicU64; Outcome::ALL.len()],
     settled_bytes: [AtomicU64; Outcome::ALL.len()],
     retries: AtomicU64,
+    throttles: AtomicU64,
     parked: AtomicU64,
     /// Why something is tried again, last.
     trouble: Mutex<Option<String>>,
@@ -35,6 +36,8 @@ pub struct ProgressReading {
     /// Objects and bytes by outcome, in the order of [`Outcome::ALL`].
     pub settled: Vec<(Outcome, u64, u64)>,
     pub retries: u64,
+    /// Answers in which a store asked to slow down.
+    pub throttles: u64,
     /// Uploads that were given up.
     pub parked: u64,
 }
@@ -49,7 +52,7 @@ impl ProgressReading {
     /// What moved: an attempt by itself is no movement.
     #[must_use]
     pub fn movement(self) -> Self {
-        Self { retries: 0, ..self }
+        Self { retries: 0, throttles: 0, ..self }
     }
 
     /// What was added since an earlier reading of the same counters.
@@ -65,6 +68,7 @@ impl ProgressReading {
             listed_bytes: self.listed_bytes.saturating_sub(before.listed_bytes),
             settled: settled.collect(),
             retries: self.retries.saturating_sub(before.retries),
+            throttles: self.throttles.saturating_sub(before.throttles),
             parked: self.parked.saturating_sub(before.parked),
         }
     }
@@ -108,6 +112,11 @@ impl Progress {
         self.retries.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A store asked to slow down.
+    pub fn throttled(&self) {
+        self.throttles.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Something did not work, and comes again.
     pub fn troubled(&self, why: String) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
@@ -135,6 +144,7 @@ impl Progress {
                 .map(|(o, (n, b))| (o, load(n), load(b)))
                 .collect(),
             retries: load(&self.retries),
+            throttles: load(&self.throttles),
             parked: load(&self.parked),
         }
     }

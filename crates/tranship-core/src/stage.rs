@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use async_lock::{Semaphore, SemaphoreGuard};
+use async_lock::SemaphoreGuard;
 
 use crate::breakdown::segment;
 use crate::error::{Disposition, ErrorKind, StoreError};
+use crate::link::Link;
 use crate::location::Transfer;
 use crate::object::{ByteRange, ObjectKey};
 use crate::policy::Policy;
@@ -34,7 +35,7 @@ pub struct Stage {
     pub completer: Arc<dyn Completer>,
     pub clock: Arc<dyn Clock>,
     pub progress: Arc<Progress>,
-    pub streams: Semaphore,
+    pub link: Link,
     /// Set when the process is to end: nothing new is begun.
     pub stopping: Arc<AtomicBool>,
     /// Learned: the destination's `ETag`s do not say what was written, so every copy needs a token.
@@ -56,7 +57,7 @@ impl Stage {
 
     /// A permit for one stream; held while bytes move.
     pub async fn stream(&self) -> SemaphoreGuard<'_> {
-        self.streams.acquire().await
+        self.link.stream().await
     }
 
     /// The destination's key of a source key, or why it has none.
@@ -83,7 +84,8 @@ impl Stage {
         range: Option<ByteRange>,
         pin: Option<&Pin>,
     ) -> Result<Read, StoreError> {
-        self.judged(self.source.get(key, range, pin).await)
+        let read = self.judged(self.source.get(key, range, pin).await)?;
+        Ok(Read { body: self.link.paced(read.body), ..read })
     }
 
     /// Tells an object that may not be read from a source that may not: an object can have an owner,
@@ -155,6 +157,9 @@ impl Patience<'_> {
             match call().await {
                 Err(error) if error.disposition() == Disposition::Retry => {
                     attempt += 1;
+                    if error.kind == ErrorKind::Throttled {
+                        self.progress.throttled();
+                    }
                     if attempt >= ATTEMPTS_MAX || self.stopping.load(Ordering::Relaxed) {
                         return Err(error);
                     }

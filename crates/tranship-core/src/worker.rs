@@ -27,7 +27,7 @@ use crate::ports::Received;
 use crate::rows::{AccountRef, HeaderId, Note};
 use crate::settle::{self, Settlement};
 use crate::stage::Stage;
-use crate::store::{Head, ObjectStore};
+use crate::store::{Head, ListRequest, Listed, ObjectStore};
 
 pub(crate) use park::{clear, park};
 pub use plan::replan;
@@ -289,16 +289,22 @@ pub(crate) async fn head_if_there(
     }
 }
 
-/// Whether the source provably has no such key: a HEAD's 404 proves nothing, an exact listing does,
-/// unless it may be late. Then a GET has to say so, too, in an answer with a body.
+/// What an exact listing says of a key: where a HEAD's 404 proves nothing, this does.
+pub(crate) async fn listed(
+    stage: &Stage,
+    store: &dyn ObjectStore,
+    key: &ObjectKey,
+) -> Result<Option<Listed>, StoreError> {
+    let request =
+        ListRequest { prefix: key.as_str().to_owned(), limit: 1, ..ListRequest::default() };
+    let page = stage.retried(|| store.list(&request)).await?;
+    Ok(page.objects.into_iter().next().filter(|listed| listed.key == *key))
+}
+
+/// Whether the source provably has no such key: an exact listing says so, unless it may be late. Then
+/// a GET has to say so, too, in an answer with a body.
 pub(crate) async fn source_is_gone(stage: &Stage, key: &ObjectKey) -> Result<bool, StoreError> {
-    let request = crate::store::ListRequest {
-        prefix: key.as_str().to_owned(),
-        limit: 1,
-        ..crate::store::ListRequest::default()
-    };
-    let page = stage.retried(|| stage.source.list(&request)).await?;
-    if page.objects.first().is_some_and(|listed| listed.key == *key) {
+    if listed(stage, &*stage.source, key).await?.is_some() {
         return Ok(false);
     }
     if !stage.policy.source_lists_late {

@@ -1,6 +1,7 @@
-//! Switches what the breaker's row says: the event source mappings of the two queues.
+//! Switches what the breaker's row says: the event source mappings of the queues.
 //!
-//! A mapping that is disabled takes no more messages; they wait in their queue, and lose nothing.
+//! A mapping that is disabled takes no more messages; they wait in their queue, and lose nothing. The
+//! one of the largest objects' queue is enabled only while nobody else takes them.
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
@@ -12,39 +13,66 @@ use tranship_core::stage::Stage;
 use crate::failure::{Failure, Name};
 use crate::settings::Own;
 
-/// The mappings from the scan queue to the finder, and from the transfer queue to the worker.
+/// The mappings from the scan queue to the finder, and from the others to the worker.
 #[derive(Debug)]
 pub struct Mappings {
     client: Client,
-    functions: [String; 2],
+    finder: String,
+    worker: String,
+    /// The name of the queue of the largest objects.
+    large: Option<String>,
 }
 
 impl Mappings {
     pub fn new(config: &SdkConfig, own: &Own) -> Self {
-        let functions = [own.finder_function.clone(), own.worker_function.clone()];
-        Self { client: Client::new(config), functions }
+        let large = own.large.as_ref().map(|large| queue_name(&large.url).to_owned());
+        let (finder, worker) = (own.finder_function.clone(), own.worker_function.clone());
+        Self { client: Client::new(config), finder, worker, large }
     }
 
+    /// Lets the functions take tasks, or not.
     async fn switch(&self, enabled: bool) -> Result<(), Failure> {
-        for function in &self.functions {
-            let list = self.client.list_event_source_mappings().function_name(function);
-            let listed = list.send().await.map_err(|error| {
-                unavailable("ListEventSourceMappings", function, &DisplayErrorContext(&error))
-            })?;
-            for mapping in listed.event_source_mappings() {
-                let Some(uuid) = mapping.uuid() else { continue };
-                let stands = matches!(mapping.state(), Some("Enabled" | "Enabling"));
-                if stands == enabled {
-                    continue;
-                }
-                let update = self.client.update_event_source_mapping().uuid(uuid).enabled(enabled);
-                update.send().await.map_err(|error| {
-                    unavailable("UpdateEventSourceMapping", function, &DisplayErrorContext(&error))
-                })?;
-            }
+        for function in [&self.finder, &self.worker] {
+            self.switch_those(function, enabled, |is_large| !(enabled && is_large)).await?;
         }
         Ok(())
     }
+
+    /// Lets the worker function take the tasks of the largest objects, or leaves them to the fleet.
+    pub async fn help(&self, enabled: bool) -> Result<(), Failure> {
+        self.switch_those(&self.worker, enabled, |is_large| is_large).await
+    }
+
+    async fn switch_those(
+        &self,
+        function: &str,
+        enabled: bool,
+        of_large: impl Fn(bool) -> bool,
+    ) -> Result<(), Failure> {
+        let list = self.client.list_event_source_mappings().function_name(function);
+        let listed = list.send().await.map_err(|error| {
+            unavailable("ListEventSourceMappings", function, &DisplayErrorContext(&error))
+        })?;
+        for mapping in listed.event_source_mappings() {
+            let Some(uuid) = mapping.uuid() else { continue };
+            let queue = mapping.event_source_arn().map(queue_name);
+            let is_large = self.large.is_some() && queue == self.large.as_deref();
+            let stands = matches!(mapping.state(), Some("Enabled" | "Enabling"));
+            if stands == enabled || !of_large(is_large) {
+                continue;
+            }
+            let update = self.client.update_event_source_mapping().uuid(uuid).enabled(enabled);
+            update.send().await.map_err(|error| {
+                unavailable("UpdateEventSourceMapping", function, &DisplayErrorContext(&error))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// What a queue is called, in its URL or its ARN.
+pub fn queue_name(address: &str) -> &str {
+    address.rsplit(['/', ':']).next().unwrap_or(address)
 }
 
 fn unavailable(call: &str, function: &str, error: &dyn std::fmt::Display) -> Failure {

@@ -3,6 +3,7 @@
 //! Every setting has one name here and in the template; a test compares them. All mistakes are
 //! found at once, and each names its setting. An empty value is none.
 
+mod fleet;
 mod options;
 mod read;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use tranship_adapters::stores::s3::vendors::{AMAZON, COMPATIBLE, Vendor, abiding
 use tranship_core::location::{Location, Transfer};
 use tranship_core::policy::{Compare, DeleteGuard, Limits, Overwrite, Policy};
 
+pub use self::fleet::FleetSettings;
 pub use self::read::Mistakes;
 use self::read::{Reader, Word};
 
@@ -89,6 +91,8 @@ pub struct Own {
     pub scan: QueueUrls,
     pub transfer: QueueUrls,
     pub event: QueueUrls,
+    /// Of the largest objects, where processes without a time limit take them.
+    pub large: Option<QueueUrls>,
     pub state_machine: String,
     pub bucket: String,
     pub worker_function: String,
@@ -113,6 +117,8 @@ pub struct Settings {
     pub run_deadline_ms: u64,
     pub schedule: Schedule,
     pub message_bytes_max: usize,
+    /// Of everybody who works on the transfer, together.
+    pub bandwidth_bytes_per_second: Option<u64>,
     pub own: Own,
     /// Names everything that decides what a run copies.
     pub fingerprint: String,
@@ -159,7 +165,10 @@ impl Settings {
             );
         }
         let sse = sse(&mut read);
-        let policy = abiding(policy(&mut read), source.vendor, destination.vendor);
+        let mut policy = abiding(policy(&mut read), source.vendor, destination.vendor);
+        let own = own(&mut read);
+        policy.large_object_bytes = large_object_bytes(&mut read, own.large.is_some());
+        let bandwidth = read.number("TRANSHIP_BANDWIDTH_MIB_PER_SECOND", 0..=1_048_576, 0);
         let settings = Self {
             requester_pays: read.word("TRANSHIP_SOURCE_REQUESTER_PAYS", BOOLEAN, false),
             expected_owner: read.text("TRANSHIP_DESTINATION_EXPECTED_OWNER"),
@@ -180,7 +189,8 @@ impl Settings {
                 65_536..=1_048_576,
                 262_144,
             )),
-            own: own(&mut read),
+            bandwidth_bytes_per_second: (bandwidth > 0).then_some(bandwidth * MIB),
+            own,
             fingerprint: String::new(),
             transfer,
             source,
@@ -355,6 +365,25 @@ fn policy(read: &mut Reader<'_>) -> Policy {
     }
 }
 
+/// From which size on the parts of an object go to the queue of the largest. 0 is never.
+fn large_object_bytes(read: &mut Reader<'_>, has_queue: bool) -> Option<u64> {
+    let from = read.number("TRANSHIP_LARGE_OBJECT_MIB", 0..=52_428_800, 0);
+    if from > 0 && !has_queue {
+        read.mistake(
+            "TRANSHIP_LARGE_OBJECT_MIB",
+            "there is no queue for such objects: set TRANSHIP_LARGE_QUEUE_URL, or 0 here",
+        );
+    }
+    (from > 0).then_some(from * MIB)
+}
+
+/// The queue of the largest objects: both of its addresses, or none.
+fn large(read: &mut Reader<'_>) -> Option<QueueUrls> {
+    let url = read.text("TRANSHIP_LARGE_QUEUE_URL")?;
+    let dead_letters = read.required("TRANSHIP_LARGE_DEAD_LETTER_QUEUE_URL");
+    Some(QueueUrls { url, dead_letters })
+}
+
 fn own(read: &mut Reader<'_>) -> Own {
     Own {
         stack: read.required("TRANSHIP_STACK"),
@@ -371,6 +400,7 @@ fn own(read: &mut Reader<'_>) -> Own {
             url: read.required("TRANSHIP_EVENT_QUEUE_URL"),
             dead_letters: read.required("TRANSHIP_EVENT_DEAD_LETTER_QUEUE_URL"),
         },
+        large: large(read),
         state_machine: read.required("TRANSHIP_STATE_MACHINE_ARN"),
         bucket: read.required("TRANSHIP_BUCKET"),
         worker_function: read.required("TRANSHIP_WORKER_FUNCTION"),

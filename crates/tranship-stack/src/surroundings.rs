@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
-use async_lock::Semaphore;
 use aws_config::SdkConfig;
 use tranship_adapters::aws::loader;
 use tranship_adapters::clock::SystemClock;
@@ -14,7 +13,8 @@ use tranship_adapters::queues::sqs::{SqsQueue, SqsSettings};
 use tranship_adapters::secrets::SecretCredentials;
 use tranship_adapters::stores::s3::{S3Settings, S3Store, Sse as StoreSse};
 use tranship_core::error::StoreError;
-use tranship_core::ports::Clock;
+use tranship_core::link::{Bandwidth, Link};
+use tranship_core::ports::{Clock, Ledger};
 use tranship_core::progress::Progress;
 use tranship_core::stage::Stage;
 use tranship_core::store::ObjectStore;
@@ -94,16 +94,21 @@ fn stage(
     let own = &settings.own;
     let queues = SqsSettings {
         message_bytes_max: settings.message_bytes_max,
+        large_url: own.large.as_ref().map(|large| large.url.clone()),
         ..SqsSettings::new(&own.scan.url, &own.transfer.url)
     };
+    let ledger: Arc<dyn Ledger> = Arc::new(DynamoDbLedger::new(config, &own.table, clock.clone()));
+    let bandwidth = settings.bandwidth_bytes_per_second.map(|bytes_per_second| {
+        Arc::new(Bandwidth::new(bytes_per_second, ledger.clone(), clock.clone()))
+    });
     Stage {
         transfer: settings.transfer.clone(),
         transfer_id: settings.transfer.id(),
-        streams: Semaphore::new(settings.policy.limits.streams_max),
+        link: Link::new(settings.policy.limits.streams_max).limited(bandwidth),
         policy: settings.policy.clone(),
         source,
         destination,
-        ledger: Arc::new(DynamoDbLedger::new(config, &own.table, clock.clone())),
+        ledger,
         queue: Arc::new(SqsQueue::new(config, queues, clock.clone())),
         completer: Arc::new(StepFunctionsCompleter::new(config, &own.state_machine)),
         clock,

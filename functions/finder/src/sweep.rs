@@ -3,6 +3,7 @@
 use serde::Serialize;
 use tranship_core::breaker::{Breaker, State};
 use tranship_core::finder::{self, Watched, events};
+use tranship_core::fleet;
 use tranship_core::object::Millis;
 use tranship_core::outcome::Outcome;
 use tranship_core::ports::Queue;
@@ -34,7 +35,8 @@ pub(crate) async fn sweep(surroundings: &Surroundings) -> Result<Swept, Failure>
         let run = run.as_ref().map(Report::of_run);
         return Ok(Swept { breaker: Some(breaker.state), run });
     }
-    let waiting = stage.queue.depth(Queue::Transfer).await?;
+    let waiting = fleet::waiting(stage).await?;
+    help(surroundings).await?;
     sweep::sweep(stage, waiting == 0).await?;
     if settings.schedule == Schedule::Once
         && rows::load::<Run>(&*stage.ledger, &Run::row_key()).await?.is_none()
@@ -47,6 +49,26 @@ pub(crate) async fn sweep(surroundings: &Surroundings) -> Result<Swept, Failure>
     let run = rows::load::<Run>(&*stage.ledger, &Run::row_key()).await?;
     gauges(surroundings, &breaker, run.as_ref(), waiting);
     Ok(Swept { breaker: None, run: run.as_ref().map(Report::of_run) })
+}
+
+/// Lets the functions take the tasks of the largest objects while nobody else does.
+async fn help(surroundings: &Surroundings) -> Result<(), Failure> {
+    let Surroundings { settings, stage, mappings, .. } = surroundings;
+    if stage.policy.large_object_bytes.is_none() {
+        return Ok(());
+    }
+    let needed = fleet::needs_help(stage).await?;
+    if needed {
+        tracing::warn!(
+            "tasks of the largest objects wait, and no instance has shown itself: functions take them"
+        );
+    }
+    mappings.help(needed).await?;
+    Metrics::new(&settings.own.stack, stage.clock.now())
+        .with("LargeWaiting", Unit::Count, stage.queue.depth(Queue::Large).await?)
+        .with("FleetAbsent", Unit::Count, u64::from(needed))
+        .emit();
+    Ok(())
 }
 
 async fn watch(surroundings: &Surroundings) -> Result<(), Failure> {
@@ -68,7 +90,7 @@ async fn watch(surroundings: &Surroundings) -> Result<(), Failure> {
 
 async fn is_quiet(surroundings: &Surroundings) -> Result<bool, Failure> {
     let queue = &surroundings.stage.queue;
-    Ok(queue.depth(Queue::Scan).await? == 0 && queue.depth(Queue::Transfer).await? == 0)
+    Ok(queue.depth(Queue::Scan).await? == 0 && fleet::waiting(&surroundings.stage).await? == 0)
 }
 
 /// Tells of a run that ended: perhaps twice, and never not at all.

@@ -1,19 +1,15 @@
-//! From a batch of the transfer queue to what is to become of each of its messages.
+//! From a batch of a queue to what is to become of each of its messages.
 
 use std::sync::Arc;
 
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use serde_json::Value;
-use tranship_core::outcome::Outcome;
-use tranship_core::ports::{Queue, Received};
-use tranship_core::progress::ProgressReading;
-use tranship_core::worker::{self, Done};
+use tranship_core::ports::Queue;
+use tranship_core::worker::Done;
 use tranship_stack::batch::{self, Answer};
-use tranship_stack::metrics::{Metrics, Unit};
 use tranship_stack::{Failure, Name, Surroundings, breaker, deadline};
 
-/// How long a message waits whose delivery was cut off, or that met an open breaker.
-const PAUSE_MS: u64 = 30_000;
+use crate::{task, tell};
 
 pub(crate) async fn handle(
     surroundings: Arc<Surroundings>,
@@ -29,91 +25,38 @@ pub(crate) async fn handle(
     let mut unreadable = 0;
     for message in &event.records {
         let received = batch::received(message);
-        let work = batch::caught(Box::pin(worker::run(stage, &received)));
+        let queue = queue_of(&surroundings, message);
+        let work = task::run(&surroundings, &received);
         let done = match deadline::within(stage, deadline_ms, work).await {
-            Some(Ok(done)) => done,
-            Some(Err(panic)) => Done::Again { after_ms: PAUSE_MS, why: panic },
-            None => Done::Again { after_ms: PAUSE_MS, why: "the time was over".to_owned() },
+            // What it left was left for its time limit: nothing else stops a function.
+            Some(Done::Again { after_ms: 0, why }) if queue == Queue::Transfer => {
+                match task::cut_off(&surroundings, &received, why).await {
+                    Done::Again { why, .. } => Done::Again { after_ms: 0, why },
+                    done => done,
+                }
+            }
+            Some(done) => done,
+            None if queue == Queue::Transfer => {
+                task::cut_off(&surroundings, &received, "the time was over".to_owned()).await
+            }
+            None => Done::Again { after_ms: task::PAUSE_MS, why: "the time was over".to_owned() },
         };
         unreadable += u64::from(matches!(done, Done::Unreadable(_)));
-        follow(&surroundings, message, &received, done, &mut answer).await;
+        let id = message.message_id.as_deref().unwrap_or_default();
+        if !task::follow(&surroundings, queue, id, &received, done).await {
+            answer.fail(id);
+        }
     }
     let took_ms = stage.clock.now().0.saturating_sub(began.0);
-    tell(&surroundings, &before, &answer, unreadable, took_ms);
+    let moved = stage.progress.read().since(&before);
+    let again = u64::try_from(answer.batch_item_failures.len()).unwrap_or(u64::MAX);
+    tell::of_tasks(&surroundings, &moved, tell::Tasks { again, unreadable, took_ms });
     Ok(answer)
 }
 
-/// Does what is to become of a message. Whatever fails here leaves it in its queue.
-async fn follow(
-    surroundings: &Surroundings,
-    message: &SqsMessage,
-    received: &Received,
-    done: Done,
-    answer: &mut Answer,
-) {
-    let stage = &surroundings.stage;
-    let id = message.message_id.as_deref().unwrap_or_default();
-    match done {
-        Done::Settled => {}
-        Done::Again { after_ms, why } => {
-            tracing::warn!(
-                message_id = id,
-                after_ms,
-                why,
-                receives = received.receives,
-                "comes again"
-            );
-            stage.progress.retried();
-            delay(surroundings, received, after_ms).await;
-            answer.fail(id);
-        }
-        Done::Unreadable(reason) => {
-            tracing::error!(message_id = id, reason, "cannot be read: to the dead-letter queue");
-            let url = &surroundings.settings.own.transfer.dead_letters;
-            let sent = surroundings.dead_letters.send(url, &received.body, &reason).await;
-            if let Err(error) = sent {
-                tracing::error!(message_id = id, error = error.message, "could not be sent there");
-                answer.fail(id);
-            }
-        }
-        Done::Halt(error) => {
-            let opened = breaker::open(stage, &surroundings.mappings, &error).await;
-            if let Err(error) = opened {
-                tracing::error!(error = error.message, "the breaker could not be opened");
-            }
-            delay(surroundings, received, PAUSE_MS).await;
-            answer.fail(id);
-        }
-    }
-}
-
-/// A message whose delay cannot be set comes again when its visibility ends: later, and not lost.
-async fn delay(surroundings: &Surroundings, received: &Received, after_ms: u64) {
-    let queue = &surroundings.stage.queue;
-    if let Err(error) = queue.delay(Queue::Transfer, &received.receipt, after_ms).await {
-        tracing::warn!(error = %error, "the delay of a message could not be set");
-    }
-}
-
-fn tell(
-    surroundings: &Surroundings,
-    before: &ProgressReading,
-    answer: &Answer,
-    unreadable: u64,
-    took_ms: u64,
-) {
-    let stage = &surroundings.stage;
-    let moved = stage.progress.read().since(before);
-    let (copied, failed) = (moved.of(Outcome::Copied), moved.of(Outcome::Failed));
-    let again = u64::try_from(answer.batch_item_failures.len()).unwrap_or(u64::MAX);
-    Metrics::new(&surroundings.settings.own.stack, stage.clock.now())
-        .with("ObjectsCopied", Unit::Count, copied.0)
-        .with("BytesCopied", Unit::Bytes, copied.1)
-        .with("ObjectsFailed", Unit::Count, failed.0)
-        .with("BytesMoved", Unit::Bytes, moved.bytes_moved)
-        .with("UploadsParked", Unit::Count, moved.parked)
-        .with("TasksRetried", Unit::Count, again)
-        .with("MessagesUnreadable", Unit::Count, unreadable)
-        .with("TaskDuration", Unit::Milliseconds, took_ms)
-        .emit();
+/// The queue that a message comes from.
+fn queue_of(surroundings: &Surroundings, message: &SqsMessage) -> Queue {
+    let from = message.event_source_arn.as_deref().map(breaker::queue_name);
+    let large = surroundings.settings.own.large.as_ref().map(|l| breaker::queue_name(&l.url));
+    if large.is_some() && from == large { Queue::Large } else { Queue::Transfer }
 }

@@ -8,7 +8,7 @@ use tranship_core::object::ObjectKey;
 use tranship_core::policy::{Compare, DeleteGuard, Overwrite, Policy};
 use tranship_core::rows::ScanRange;
 use tranship_tests::functions::Lines;
-use tranship_tests::world::{Errand, Host, Make, Nature, Others, Plan};
+use tranship_tests::world::{Errand, Fleet, Host, Make, Nature, Others, Plan};
 
 /// A world, and how it ends: equal, but for the names that are left alone.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(super) struct Scenario {
     /// Of whom the destination has nothing at the end, or what somebody else put there.
     pub(super) absent: &'static [&'static str],
     pub(super) foreign: &'static [&'static str],
+    /// Where only one of the hosts has what it is about.
+    pub(super) host: Option<Host>,
 }
 
 impl Scenario {
@@ -45,6 +47,9 @@ impl Scenario {
 
     /// Events come to a stack alone, and only a process is asked to stop.
     pub(super) fn runs_on(&self, host: Host) -> bool {
+        if self.host.is_some_and(|only| only != host) {
+            return false;
+        }
         match host {
             Host::Process => (self.events)().is_empty(),
             Host::Functions => self.stopped_ms.is_none(),
@@ -65,6 +70,7 @@ const PLAIN: Scenario = Scenario {
     prefixes: &[],
     absent: &[],
     foreign: &[],
+    host: None,
 };
 
 fn plain() -> Nature {
@@ -73,6 +79,14 @@ fn plain() -> Nature {
 
 fn deleting() -> Nature {
     Nature { deletes: true, ..plain() }
+}
+
+fn with_a_fleet() -> Nature {
+    Nature { fleet: Some(Fleet::Polls), ..plain() }
+}
+
+fn with_a_dead_fleet() -> Nature {
+    Nature { fleet: Some(Fleet::IsDead), ..plain() }
 }
 
 fn opaque() -> Nature {
@@ -321,6 +335,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario { name: "a run that was stopped", fill: both, stopped_ms: Some(60), ..PLAIN },
     Scenario { name: "a run that died", fill: both, died_at: Some(60), ..PLAIN },
+    Scenario {
+        name: "parts that a fleet copies",
+        nature: with_a_fleet,
+        fill: large,
+        host: Some(Host::Functions),
+        ..PLAIN
+    },
+    Scenario {
+        name: "parts that a dead fleet leaves",
+        nature: with_a_dead_fleet,
+        fill: large,
+        host: Some(Host::Functions),
+        ..PLAIN
+    },
     Scenario { name: "opaque ETags", nature: opaque, fill: both, ..PLAIN },
     Scenario {
         name: "equal objects with opaque ETags",

@@ -24,7 +24,8 @@ pub(super) const MAGIC: &str = "tranship ledger";
 pub(crate) fn messages(queue: Queue) -> TableDefinition<'static, u64, &'static str> {
     match queue {
         Queue::Scan => SCAN,
-        Queue::Transfer => TRANSFER,
+        // One process has one queue of tasks.
+        Queue::Transfer | Queue::Large => TRANSFER,
     }
 }
 
@@ -32,7 +33,7 @@ pub(crate) fn messages(queue: Queue) -> TableDefinition<'static, u64, &'static s
 pub(crate) fn number_of(queue: Queue) -> u8 {
     match queue {
         Queue::Scan => 0,
-        Queue::Transfer => 1,
+        Queue::Transfer | Queue::Large => 1,
     }
 }
 

@@ -225,7 +225,7 @@ impl<'t> Tables<'t> {
     fn messages(&mut self, queue: Queue) -> &mut Table<'t, u64, &'static str> {
         match queue {
             Queue::Scan => &mut self.scan,
-            Queue::Transfer => &mut self.transfer,
+            Queue::Transfer | Queue::Large => &mut self.transfer,
         }
     }
 

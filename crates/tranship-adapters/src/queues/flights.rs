@@ -106,7 +106,7 @@ impl Lines {
     pub(crate) fn of(&self, queue: Queue) -> &Line {
         match queue {
             Queue::Scan => &self.scan,
-            Queue::Transfer => &self.transfer,
+            Queue::Transfer | Queue::Large => &self.transfer,
         }
     }
 }

@@ -21,6 +21,7 @@ pub struct MemoryQueue {
     visibility_ms: u64,
     scan: Line,
     transfer: Line,
+    large: Line,
 }
 
 #[derive(Default)]
@@ -58,6 +59,7 @@ impl MemoryQueue {
             visibility_ms: VISIBILITY_MS,
             scan: Line::default(),
             transfer: Line::default(),
+            large: Line::default(),
         }
     }
 
@@ -67,6 +69,7 @@ impl MemoryQueue {
         let queue = Self::new(clock);
         queue.scan.state().chance = Some(Chance::new(seed));
         queue.transfer.state().chance = Some(Chance::new(seed.wrapping_add(1)));
+        queue.large.state().chance = Some(Chance::new(seed.wrapping_add(2)));
         queue
     }
 
@@ -79,7 +82,7 @@ impl MemoryQueue {
 
     /// Loses every message, those in flight too: what becomes of a run then is for tests to show.
     pub fn wipe(&self) {
-        for line in [&self.scan, &self.transfer] {
+        for line in [&self.scan, &self.transfer, &self.large] {
             let mut state = line.state();
             state.messages.clear();
             state.flights = Flights::default();
@@ -90,6 +93,7 @@ impl MemoryQueue {
         match queue {
             Queue::Scan => &self.scan,
             Queue::Transfer => &self.transfer,
+            Queue::Large => &self.large,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The two queues of a transfer in SQS.
+//! The queues of a transfer in SQS.
 //!
 //! They are standard queues: at least once, in any order, and how much waits is known about. Their
 //! dead-letter queues are the stack's; nothing here knows them.
@@ -39,6 +39,8 @@ pub const WAIT_MAX: u16 = 20;
 pub struct SqsSettings {
     pub scan_url: String,
     pub transfer_url: String,
+    /// Without one, the largest objects go with the others.
+    pub large_url: Option<String>,
     /// Bytes of a message, and of a batch: 1 MiB, in some partitions 256 KiB.
     pub message_bytes_max: usize,
     /// How long a receive waits for a first message, in seconds.
@@ -50,6 +52,7 @@ impl SqsSettings {
         Self {
             scan_url: scan_url.into(),
             transfer_url: transfer_url.into(),
+            large_url: None,
             message_bytes_max: MESSAGE_BYTES_MAX,
             wait_seconds: WAIT_MAX,
         }
@@ -88,6 +91,9 @@ impl SqsQueue {
         match queue {
             Queue::Scan => &self.settings.scan_url,
             Queue::Transfer => &self.settings.transfer_url,
+            Queue::Large => {
+                self.settings.large_url.as_deref().unwrap_or(&self.settings.transfer_url)
+            }
         }
     }
 

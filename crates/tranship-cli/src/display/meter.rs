@@ -109,6 +109,7 @@ mod tests {
             listed_bytes: listed.1,
             settled: vec![(Outcome::Copied, copied.0, copied.1), (Outcome::Deleted, 7, 7)],
             retries: 0,
+            throttles: 0,
             parked: 0,
         }
     }

@@ -7,6 +7,7 @@
 
 use super::{Conclusion, abandon, conclude, resend_scans, totals};
 use crate::error::StageError;
+use crate::fleet;
 use crate::ports::Queue;
 use crate::rows::{self, Run, RunProgress, Totals};
 use crate::stage::Stage;
@@ -40,7 +41,7 @@ pub async fn watch(stage: &Stage, deadline_ms: u64) -> Result<Watched, StageErro
     }
     let now = stage.clock.now();
     let scans_wait = stage.queue.depth(Queue::Scan).await? > 0;
-    let busy = scans_wait || stage.queue.depth(Queue::Transfer).await? > 0;
+    let busy = scans_wait || fleet::waiting(stage).await? > 0;
     let outlived = run.started.plus(deadline_ms) <= now;
     if busy && !outlived {
         let known = run.progress.as_ref().is_some_and(|known| known.seen.plus(KNOWN_MS) > now);

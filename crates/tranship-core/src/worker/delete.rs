@@ -1,9 +1,10 @@
 //! Deletes a key that only the destination has, if that is still so, immediately before and after.
 
 use super::plan::{abort_all, abort_orphans};
-use super::{head_if_there, source_is_gone};
-use crate::error::{ErrorKind, StageError};
+use super::{head_if_there, listed, source_is_gone};
+use crate::error::{ErrorKind, StageError, StoreError};
 use crate::message::{Action, Entry};
+use crate::object::{ETag, ObjectKey};
 use crate::outcome::Outcome;
 use crate::rows::{self, AccountRef, Header, HeaderId, TaskId};
 use crate::stage::Stage;
@@ -16,8 +17,8 @@ pub(super) async fn delete(stage: &Stage, entry: &Entry) -> Result<Outcome, Stag
         Some(Condition::Is(etag)) => etag.clone(),
         Some(Condition::Absent) => return Ok(Outcome::Extra),
         // An event names a key and no more: what lies there now is what may be deleted.
-        None => match head_if_there(stage, &*stage.destination, &key).await? {
-            Some(there) => there.identity.etag,
+        None => match lying_there(stage, &key).await? {
+            Some(etag) => etag,
             None => return Ok(Outcome::Vanished),
         },
     };
@@ -37,13 +38,28 @@ pub(super) async fn delete(stage: &Stage, entry: &Entry) -> Result<Outcome, Stag
             bring_back(stage, entry).await?;
             Ok(Outcome::Deleted)
         }
-        // Somebody wrote there since the listing: not ours to delete.
-        Err(error) if error.kind == ErrorKind::PreconditionFailed => Ok(Outcome::Extra),
+        Err(error) if error.kind == ErrorKind::PreconditionFailed => {
+            if lying_there(stage, &key).await?.as_ref() == Some(&etag) {
+                let text = "the store says that the object has changed, and it has not";
+                return Err(StoreError::new(ErrorKind::Lied, error.context, text).into());
+            }
+            // Somebody wrote there since the listing: not ours to delete.
+            Ok(Outcome::Extra)
+        }
         Err(error) if matches!(error.kind, ErrorKind::NoSuchKey | ErrorKind::NotFound) => {
             Ok(Outcome::Deleted)
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The `ETag` of what lies at the destination now. No event comes a second time, so a HEAD's 404 is not
+/// believed before a listing agrees.
+async fn lying_there(stage: &Stage, key: &ObjectKey) -> Result<Option<ETag>, StoreError> {
+    if let Some(there) = head_if_there(stage, &*stage.destination, key).await? {
+        return Ok(Some(there.identity.etag));
+    }
+    Ok(listed(stage, &*stage.destination, key).await?.map(|listed| listed.etag))
 }
 
 /// The source may have been written again between the proof and the delete: then it is copied.

@@ -3,18 +3,21 @@
 //! A part that is recorded is never copied again. Whoever records the last one starts the
 //! completion; a duplicate of the task repeats that trigger, and nothing else.
 
+use std::sync::Arc;
+
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::park::{count_failure, park};
 use super::plan::replan;
 use super::{Done, back_off_ms};
-use crate::body::{Expectation, measure};
+use crate::body::{Body, Expectation, measure};
 use crate::checksum::Algorithm;
 use crate::completer;
 use crate::error::{Disposition, ErrorKind, StageError, StoreError};
+use crate::link::{self, Piecewise};
 use crate::message::PartsTask;
-use crate::object::{PartNumber, UploadId};
+use crate::object::{ByteRange, ObjectKey, PartNumber, UploadId};
 use crate::protocol::{self, Marked};
 use crate::rows::{self, Header, HeaderId, group_of};
 use crate::stage::Stage;
@@ -43,7 +46,10 @@ async fn after_failure(
     header: &Header,
     error: &StoreError,
 ) -> Result<Done, StageError> {
-    let permanent = error.disposition() == Disposition::Permanent;
+    // A read that is denied may be the first of many: before it is held to be the object's own matter,
+    // it has to be denied as often as any failure.
+    let permanent =
+        error.disposition() == Disposition::Permanent && error.kind != ErrorKind::Forbidden;
     // Being asked to slow down is no fault of the part.
     let count =
         if error.kind == ErrorKind::Throttled { 1 } else { count_failure(stage, task).await? };
@@ -103,6 +109,8 @@ async fn copy_parts_of(
     let Some(upload) = &header.upload else { return Ok(Copied::All) };
     let missing = missing(stage, header, &wanted).await?;
     let results = stream::iter(missing.into_iter().map(|number| async move {
+        // Whoever waited for a stream may have waited until the process is to end.
+        let _stream = stage.stream().await;
         if stage.is_stopping() {
             None
         } else {
@@ -173,7 +181,8 @@ async fn copy_part(
             StoreError::new(ErrorKind::Invalid, context, "the plan has no such part").into()
         );
     };
-    let _stream = stage.stream().await;
+    let more = stage.link.more();
+    let connections = 1 + more.len();
     let pin = Pin::from(source);
     let key = &header.destination_key;
     let (etag, checksums) = if header.server_side {
@@ -187,7 +196,12 @@ async fn copy_part(
         stage.progress.moved(range.size());
         (copied, Vec::new())
     } else {
-        stage.retried(|| relay(stage, header, upload, number, &pin)).await?
+        let began = stage.clock.now();
+        let sent =
+            stage.retried(|| relay(stage, header, upload, number, &pin, connections)).await?;
+        let took_ms = stage.clock.now().0.saturating_sub(began.0);
+        stage.link.took(connections, range.size(), took_ms);
+        sent
     };
     let part = Part { number, size: range.size(), etag, checksums };
     stage.ledger.record_part(&header.id(), header.epoch, part).await?;
@@ -201,14 +215,14 @@ async fn relay(
     upload: &UploadId,
     number: PartNumber,
     pin: &Pin,
+    connections: usize,
 ) -> Result<(crate::object::ETag, Vec<crate::checksum::Checksum>), StoreError> {
     let range = header.layout.and_then(|layout| layout.range(number));
-    let read = stage.read(&header.source_key, range, Some(pin)).await?;
-    let size = read.size;
+    let (body, size) = open(stage, &header.source_key, range, pin, connections).await?;
     let mut algorithms = vec![Algorithm::Crc64Nvme];
     algorithms.extend(header.checksum.map(|c| c.algorithm).filter(|a| *a != Algorithm::Crc64Nvme));
     let expectation = Expectation { size, checksum: None, algorithms };
-    let (body, meter) = measure(read.body, expectation, stage.progress.clone());
+    let (body, meter) = measure(body, expectation, stage.progress.clone());
     let sent =
         stage.destination.upload_part(&header.destination_key, upload, number, size, body).await;
     let measured = meter.read();
@@ -219,6 +233,26 @@ async fn relay(
         }
         (Err(error), None) => Err(error),
     }
+}
+
+/// Opens the bytes of a part, over so many connections.
+async fn open(
+    stage: &Stage,
+    key: &ObjectKey,
+    range: Option<ByteRange>,
+    pin: &Pin,
+    connections: usize,
+) -> Result<(Body, u64), StoreError> {
+    let pieces = range.filter(|_| connections > 1).map(link::ranges).unwrap_or_default();
+    let (Some(range), Some(first)) = (range, pieces.first()) else {
+        let read = stage.read(key, range, Some(pin)).await?;
+        return Ok((read.body, read.size));
+    };
+    let read = stage.read(key, Some(*first), Some(pin)).await?;
+    let source = Arc::clone(&stage.source);
+    let (key, pin, bandwidth) = (key.clone(), pin.clone(), stage.link.bandwidth());
+    let by_pieces = Piecewise { source, key, pin, bandwidth };
+    Ok((link::pieces(by_pieces, read.body, pieces, connections), range.size()))
 }
 
 /// Marks the groups that are full now, and starts the completion when all are.

@@ -10,13 +10,13 @@ use super::small::{self, carry_over};
 use super::{Settled, head_if_there, source_is_gone};
 use crate::compare;
 use crate::error::{Disposition, ErrorKind, StageError, StoreError};
+use crate::fleet;
 use crate::layout::Layout;
 use crate::loss::Losses;
 use crate::message::{Message, PartsTask, Work};
 use crate::object::{Identity, ObjectKey, PartNumber, UploadId};
 use crate::outcome::Outcome;
 use crate::policy::ServerSide;
-use crate::ports::Queue;
 use crate::protocol::{self, Intent, SWEEP_AFTER_MS};
 use crate::rows::{self, AccountRef, Bits, Header, HeaderId, Note, PARTS_PER_GROUP, Status};
 use crate::settle::{Settlement, settle, settle_header};
@@ -438,7 +438,7 @@ pub(crate) async fn send_parts(stage: &Stage, header: &Header) -> Result<(), Sta
         bodies.push(encode(Work::Parts(task))?);
         next = PartNumber::new(first.get() + count).filter(|n| n.get() <= layout.part_count());
     }
-    stage.queue.send(Queue::Transfer, bodies).await?;
+    stage.queue.send(fleet::queue_of(stage, layout.size()), bodies).await?;
     Ok(())
 }
 

@@ -2,7 +2,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use async_lock::Semaphore;
 use async_trait::async_trait;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -13,6 +12,7 @@ use tranship_adapters::queues::memory::MemoryQueue;
 use tranship_adapters::stores::memory::MemoryStore;
 use tranship_core::body::full;
 use tranship_core::error::LedgerError;
+use tranship_core::link::Link;
 use tranship_core::location::{Location, Transfer};
 use tranship_core::message::{Action, Message, Work};
 use tranship_core::object::Millis;
@@ -95,7 +95,7 @@ impl World {
             completer: Arc::new(Nobody),
             clock,
             progress: Arc::new(Progress::default()),
-            streams: Semaphore::new(4),
+            link: Link::new(4),
             stopping: Arc::default(),
             destination_is_opaque: AtomicBool::new(false),
             denials: AtomicU32::new(0),

@@ -1,0 +1,111 @@
+//! Takes messages as long as there is room for their tasks, and runs the tasks.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::task::JoinSet;
+use tranship_core::ports::{Queue, Received};
+use tranship_core::worker::Done;
+
+use super::Fleet;
+use crate::task;
+
+/// Messages of one receive, and tasks that may wait for a stream.
+const RECEIVE_MAX: usize = 10;
+/// For how long a task is hidden from others. A process that dies gives its tasks back after this.
+const HIDDEN_MS: u64 = 180_000;
+/// How often that is made longer.
+const KEEP: Duration = Duration::from_mins(1);
+/// Between looks whether there is room.
+const LOOK: Duration = Duration::from_millis(200);
+/// The first wait after a queue that could not be read; it doubles up to the longest.
+const TROUBLE: Duration = Duration::from_secs(1);
+const TROUBLE_MAX: Duration = Duration::from_mins(1);
+
+/// Polls until nothing more is to be taken, and then waits for what is at work.
+pub(super) async fn run(fleet: Arc<Fleet>) {
+    join_all(fleet.settings.queues.iter().map(|queue| poll(&fleet, *queue))).await;
+}
+
+async fn poll(fleet: &Arc<Fleet>, queue: Queue) {
+    let mut tasks = JoinSet::new();
+    let mut trouble = TROUBLE;
+    while !fleet.is_draining.load(Ordering::Relaxed) {
+        while tasks.try_join_next().is_some() {}
+        if fleet.is_halted.load(Ordering::Relaxed) || !has_room(fleet) {
+            tokio::time::sleep(LOOK).await;
+            continue;
+        }
+        // Never let go of halfway: messages that nobody holds would stay hidden.
+        match fleet.surroundings.stage.queue.receive(queue, RECEIVE_MAX).await {
+            Ok(received) => {
+                trouble = TROUBLE;
+                fleet.answered_ms.store(fleet.now().0, Ordering::Relaxed);
+                for received in received {
+                    let number = fleet.flights.take(queue, &received);
+                    tasks.spawn(one(Arc::clone(fleet), queue, number, received));
+                }
+            }
+            Err(error) => {
+                tracing::error!(
+                    %error,
+                    again_in_s = trouble.as_secs(),
+                    "the queue cannot be read: check the role of this process, and the network"
+                );
+                tokio::time::sleep(trouble).await;
+                trouble = (trouble * 2).min(TROUBLE_MAX);
+            }
+        }
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+fn has_room(fleet: &Fleet) -> bool {
+    let link = &fleet.surroundings.stage.link;
+    fleet.tasks.load(Ordering::Relaxed) < link.streams() + RECEIVE_MAX && link.has_room()
+}
+
+/// Runs the task of one message, which stays hidden for as long as that takes.
+async fn one(fleet: Arc<Fleet>, queue: Queue, number: u64, received: Received) {
+    if fleet.is_draining.load(Ordering::Relaxed) {
+        // It is still among the flights, and is given back with them.
+        return;
+    }
+    let surroundings = &fleet.surroundings;
+    fleet.tasks.fetch_add(1, Ordering::Relaxed);
+    let began = fleet.now();
+    let done = tokio::select! {
+        biased;
+        done = Box::pin(task::run(surroundings, &received)) => done,
+        () = keep(&fleet, queue, &received) => return,
+    };
+    let halts = matches!(done, Done::Halt(_));
+    let (again, unreadable) = match &done {
+        Done::Settled => (0, 0),
+        Done::Unreadable(_) => (0, 1),
+        Done::Again { .. } | Done::Halt(_) => (1, 0),
+    };
+    let settled = task::follow(surroundings, queue, &received.receipt, &received, done).await;
+    if settled && let Err(error) = surroundings.stage.queue.delete(queue, &received.receipt).await {
+        tracing::warn!(%error, "a message could not be deleted: it comes again, and finds its work done");
+    }
+    if halts {
+        fleet.is_halted.store(true, Ordering::Relaxed);
+    }
+    fleet.flights.end(number);
+    fleet.tasks.fetch_sub(1, Ordering::Relaxed);
+    let took_ms = fleet.now().0.saturating_sub(began.0);
+    fleet.counts.again.fetch_add(again, Ordering::Relaxed);
+    fleet.counts.unreadable.fetch_add(unreadable, Ordering::Relaxed);
+    fleet.counts.took_ms.fetch_add(took_ms, Ordering::Relaxed);
+}
+
+/// Hides a message again and again. Does not return.
+async fn keep(fleet: &Fleet, queue: Queue, received: &Received) {
+    loop {
+        task::delay(&fleet.surroundings, queue, received, HIDDEN_MS).await;
+        tokio::time::sleep(KEEP).await;
+    }
+}

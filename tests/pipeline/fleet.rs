@@ -1,0 +1,349 @@
+//! The largest objects: where their tasks go, who takes them, and over how many connections and how
+//! fast their bytes come. Memory lies behind every port, and time is simulated.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use proptest::prelude::*;
+use tokio::sync::Mutex;
+use tranship_adapters::clock::SimulatedClock;
+use tranship_adapters::ledgers::memory::MemoryLedger;
+use tranship_adapters::queues::memory::MemoryQueue;
+use tranship_adapters::stores::memory::MemoryStore;
+use tranship_core::body::full;
+use tranship_core::error::{ErrorKind, LedgerError};
+use tranship_core::fleet::{self, Presence};
+use tranship_core::link::{Bandwidth, Link};
+use tranship_core::location::{Location, Transfer};
+use tranship_core::message::{Message, PartsTask, Work};
+use tranship_core::object::{Millis, ObjectKey};
+use tranship_core::policy::Policy;
+use tranship_core::ports::{Clock as _, Completer, Queue, Received};
+use tranship_core::progress::Progress;
+use tranship_core::rows::{self, HeaderId, ScanRange};
+use tranship_core::stage::Stage;
+use tranship_core::store::{ObjectStore as _, Put, Write};
+use tranship_core::worker::{self, Done};
+use tranship_core::{completer, finder};
+use tranship_tests::faulty::{Disturbance, Faults, FaultyLedger, Life, Wrong};
+
+const MIB: u64 = 1 << 20;
+const MINUTE_MS: u64 = 60_000;
+const BEGAN: Millis = Millis(1_000_000_000);
+
+/// Completes at once.
+#[derive(Default)]
+struct Asked(Mutex<Vec<(HeaderId, u64)>>);
+
+#[async_trait]
+impl Completer for Asked {
+    async fn start(&self, header: &HeaderId, epoch: u64, _: u32) -> Result<(), LedgerError> {
+        self.0.lock().await.push((header.clone(), epoch));
+        Ok(())
+    }
+}
+
+struct World {
+    stage: Stage,
+    clock: Arc<SimulatedClock>,
+    source: Arc<MemoryStore>,
+    destination: Arc<MemoryStore>,
+    asked: Arc<Asked>,
+}
+
+fn world(policy: Policy, streams: usize) -> World {
+    let clock = Arc::new(SimulatedClock::automatic(BEGAN, 1));
+    let source = Arc::new(MemoryStore::new("source", clock.clone()));
+    let destination = Arc::new(MemoryStore::new("destination", clock.clone()));
+    let at = |bucket| Location::new(Some("https://memory"), bucket, "");
+    let transfer = Transfer { source: at("source"), destination: at("destination") };
+    let asked = Arc::<Asked>::default();
+    let stage = Stage {
+        transfer_id: transfer.id(),
+        transfer,
+        link: Link::new(streams),
+        policy,
+        source: source.clone(),
+        destination: destination.clone(),
+        ledger: Arc::new(MemoryLedger::new()),
+        queue: Arc::new(MemoryQueue::new(clock.clone())),
+        completer: asked.clone(),
+        clock: clock.clone(),
+        progress: Arc::new(Progress::default()),
+        stopping: Arc::default(),
+        destination_is_opaque: AtomicBool::new(false),
+        denials: AtomicU32::new(0),
+    };
+    World { stage, clock, source, destination, asked }
+}
+
+fn large_from(bytes: u64) -> Policy {
+    Policy {
+        large_object_bytes: Some(bytes),
+        multipart_threshold_bytes: 5 * MIB,
+        part_size_bytes: Some(5 * MIB),
+        ..Policy::default()
+    }
+}
+
+fn noise(bytes: u64) -> Bytes {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ bytes;
+    let words = (0..bytes.div_ceil(8)).flat_map(|_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.take(usize::try_from(bytes).unwrap()).collect::<Vec<_>>().into()
+}
+
+impl World {
+    async fn put(&self, key: &str, bytes: Bytes) {
+        let (key, size) = (ObjectKey::new(key), u64::try_from(bytes.len()).unwrap());
+        let (write, condition, checksum, md5) = (Write::default(), None, None, None);
+        let put = Put { key: &key, size, write, condition, checksum, md5 };
+        self.source.put(put, full(bytes)).await.unwrap();
+    }
+
+    async fn depth(&self, queue: Queue) -> u64 {
+        self.stage.queue.depth(queue).await.unwrap()
+    }
+
+    /// Lists, and plans what there is to copy.
+    async fn plan(&self) {
+        finder::begin(&self.stage, "settings", ScanRange::whole(), false).await.unwrap();
+        let scan = self.stage.queue.receive(Queue::Scan, 1).await.unwrap().remove(0);
+        let Work::Scan(task) = Message::decode(&scan.body).unwrap().work else { panic!() };
+        finder::run_scan(&self.stage, &task, None).await.unwrap();
+        self.stage.queue.delete(Queue::Scan, &scan.receipt).await.unwrap();
+        let planning = self.depth(Queue::Transfer).await;
+        for _ in 0..planning {
+            assert_eq!(self.one_of(Queue::Transfer).await, Some(Done::Settled));
+        }
+    }
+
+    async fn one_of(&self, queue: Queue) -> Option<Done> {
+        let received = self.stage.queue.receive(queue, 1).await.unwrap().into_iter().next()?;
+        let done = worker::run(&self.stage, &received).await;
+        if done == Done::Settled {
+            self.stage.queue.delete(queue, &received.receipt).await.unwrap();
+        }
+        Some(done)
+    }
+
+    async fn complete_all(&self) {
+        for (header, epoch) in std::mem::take(&mut *self.asked.0.lock().await) {
+            completer::complete(&self.stage, &header, epoch).await.unwrap();
+        }
+    }
+
+    fn expect_equal(&self) {
+        assert_eq!(self.source.keys(), self.destination.keys());
+        for key in self.source.keys() {
+            let (here, there) = (self.source.object(&key), self.destination.object(&key));
+            assert!(there.unwrap().has_bytes_of(&here.unwrap()), "{key}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn tasks_of_the_largest_objects_have_a_queue_of_their_own() {
+    let world = world(large_from(20 * MIB), 8);
+    world.put("below", noise(20 * MIB - 1)).await;
+    world.put("at", noise(20 * MIB)).await;
+    world.plan().await;
+    let (transfer, large) = (world.depth(Queue::Transfer).await, world.depth(Queue::Large).await);
+    assert!(transfer > 0 && large > 0);
+    assert_eq!(fleet::waiting(&world.stage).await.unwrap(), transfer + large);
+    for (queue, key) in [(Queue::Transfer, "below"), (Queue::Large, "at")] {
+        while world.depth(queue).await > 0 {
+            assert_eq!(world.one_of(queue).await, Some(Done::Settled));
+        }
+        world.complete_all().await;
+        assert!(world.destination.object(&ObjectKey::new(key)).is_some(), "{key}");
+    }
+    world.expect_equal();
+}
+
+#[tokio::test]
+async fn without_a_fleet_there_is_one_queue_of_tasks() {
+    let policy = Policy { large_object_bytes: None, ..large_from(0) };
+    let world = world(policy, 8);
+    world.put("large", noise(30 * MIB)).await;
+    world.plan().await;
+    assert_eq!(world.depth(Queue::Large).await, 0);
+    assert_eq!(fleet::waiting(&world.stage).await.unwrap(), world.depth(Queue::Transfer).await);
+}
+
+fn parts_task() -> String {
+    let header = HeaderId::of(&ObjectKey::new("large"));
+    let first = tranship_core::object::PartNumber::FIRST;
+    Message::new(Work::Parts(PartsTask { header, epoch: 1, first, count: 1 })).encode().unwrap()
+}
+
+fn received(body: &str, receives: u32) -> Received {
+    Received { receipt: "r".to_owned(), body: body.to_owned(), receives }
+}
+
+#[tokio::test]
+async fn a_task_that_keeps_being_cut_off_goes_where_nothing_cuts_it_off() {
+    let world = world(large_from(20 * MIB), 8);
+    let body = parts_task();
+    let pass_on = async |body: &str, receives| {
+        fleet::pass_on(&world.stage, &received(body, receives)).await.unwrap()
+    };
+    assert!(!pass_on(&body, 1).await, "once is no habit");
+    assert!(pass_on(&body, 2).await);
+    assert_eq!(world.depth(Queue::Large).await, 1);
+    assert!(!pass_on("{}", 7).await, "what cannot be read is for others to judge");
+    let there = world.stage.queue.receive(Queue::Large, 10).await.unwrap();
+    assert_eq!(there.len(), 1);
+    assert_eq!(there[0].body, body, "the same task");
+}
+
+#[tokio::test]
+async fn without_a_fleet_a_task_stays_where_it_is() {
+    let world = world(Policy { large_object_bytes: None, ..Policy::default() }, 8);
+    assert!(!fleet::pass_on(&world.stage, &received(&parts_task(), 9)).await.unwrap());
+}
+
+#[tokio::test]
+async fn functions_help_only_where_tasks_wait_and_nobody_shows_himself() {
+    let world = world(large_from(20 * MIB), 8);
+    let needs_help = async || fleet::needs_help(&world.stage).await.unwrap();
+    assert!(!needs_help().await, "nothing waits");
+    world.stage.queue.send(Queue::Large, vec![parts_task()]).await.unwrap();
+    assert!(!needs_help().await, "an instance may be starting");
+    world.clock.advance(14 * MINUTE_MS);
+    assert!(!needs_help().await);
+    world.clock.advance(2 * MINUTE_MS);
+    assert!(needs_help().await, "none has come");
+    fleet::show(&world.stage, "i-1").await.unwrap();
+    assert!(!needs_help().await, "now there is one");
+    world.clock.advance(20 * MINUTE_MS);
+    assert!(!needs_help().await, "it has gone, and another one may be starting");
+    world.clock.advance(16 * MINUTE_MS);
+    assert!(needs_help().await);
+    let taken = world.stage.queue.receive(Queue::Large, 1).await.unwrap().remove(0);
+    assert!(needs_help().await, "what is in flight is not done");
+    world.stage.queue.delete(Queue::Large, &taken.receipt).await.unwrap();
+    assert!(!needs_help().await, "all is done");
+    world.clock.advance(60 * MINUTE_MS);
+    world.stage.queue.send(Queue::Large, vec![parts_task()]).await.unwrap();
+    assert!(!needs_help().await, "what waits now has a time of its own");
+}
+
+#[tokio::test]
+async fn of_two_that_show_themselves_at_once_one_is_enough() {
+    let world = world(large_from(20 * MIB), 8);
+    for name in ["i-1", "i-2"] {
+        fleet::show(&world.stage, name).await.unwrap();
+    }
+    let key = Presence::row_key();
+    let seen: Presence = rows::load(&*world.stage.ledger, &key).await.unwrap().unwrap();
+    assert_eq!((seen.by.as_str(), seen.seen), ("i-2", world.clock.now()));
+}
+
+/// A link on which a part of one connection is slow, so that parts are read in pieces.
+fn slow(world: &World) {
+    for _ in 0..64 {
+        for connections in [1, 2, 4, 8] {
+            let rate = 100_000 * u64::try_from(connections).unwrap();
+            world.stage.link.took(connections, rate, 1_000);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_part_in_pieces_has_the_same_bytes_in_the_same_order() {
+    for size in [5 * MIB, 5 * MIB + 1, 13 * MIB, 31 * MIB - 7] {
+        let world = world(large_from(5 * MIB), 32);
+        slow(&world);
+        world.put("large", noise(size)).await;
+        world.plan().await;
+        while world.depth(Queue::Large).await > 0 {
+            assert_eq!(world.one_of(Queue::Large).await, Some(Done::Settled));
+        }
+        world.complete_all().await;
+        world.expect_equal();
+        assert_eq!(world.stage.progress.read().bytes_moved, size, "nothing was read twice");
+    }
+}
+
+#[tokio::test]
+async fn pieces_are_pinned_too() {
+    let world = world(large_from(5 * MIB), 32);
+    slow(&world);
+    world.put("large", noise(13 * MIB)).await;
+    world.plan().await;
+    world.put("large", noise(13 * MIB + 1)).await;
+    while world.depth(Queue::Large).await + world.depth(Queue::Transfer).await > 0 {
+        for queue in [Queue::Large, Queue::Transfer] {
+            if world.depth(queue).await > 0 {
+                world.one_of(queue).await;
+            }
+        }
+    }
+    world.complete_all().await;
+    world.expect_equal();
+}
+
+/// Bytes that pass in so many milliseconds, taken by so many at once.
+async fn passed(limit: u64, takers: u64, bite: u64, ms: u64) -> u64 {
+    let clock = Arc::new(SimulatedClock::manual(BEGAN, 7));
+    let ledger = Arc::new(MemoryLedger::new());
+    let passed = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let works = (0..takers).map(|_| {
+        let (clock, ledger) = (clock.clone(), ledger.clone());
+        let (passed, bandwidth) = (passed.clone(), Bandwidth::new(limit, ledger, clock));
+        tokio::spawn(async move {
+            loop {
+                bandwidth.take(bite).await.unwrap();
+                passed.fetch_add(bite, Ordering::Relaxed);
+            }
+        })
+    });
+    let works: Vec<_> = works.collect();
+    for _ in 0..ms {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        clock.advance(1);
+    }
+    works.iter().for_each(tokio::task::JoinHandle::abort);
+    passed.load(Ordering::Relaxed)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_limit_is_kept_however_many_share_it(
+        limit in 100_000_u64..100_000_000,
+        takers in 1_u64..24,
+        bite in 1_000_u64..70_000,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let ms = 8_000;
+        let passed = runtime.block_on(passed(limit, takers, bite, ms));
+        let allowed = limit * ms / 1_000;
+        prop_assert!(passed <= allowed + allowed / 10 + bite, "{passed} of {allowed}");
+        // What is in the hands of each taker is granted, and has not passed.
+        let held = takers * (limit / 8 + bite);
+        prop_assert!(passed + held + allowed / 10 >= allowed, "{passed} of {allowed}");
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_asked_lets_nothing_pass() {
+    let wrong = Some((1, Wrong::Before(ErrorKind::Unavailable)));
+    let nobody: Disturbance = Arc::new(|_: &str| {});
+    let life = Arc::new(Life::new(Faults { wrong, ..Faults::default() }, 1, nobody));
+    let ledger = Arc::new(FaultyLedger { inner: Arc::new(MemoryLedger::new()), life });
+    let clock = Arc::new(SimulatedClock::automatic(BEGAN, 7));
+    let bandwidth = Bandwidth::new(1 << 20, ledger, clock);
+    assert!(bandwidth.take(1).await.is_err());
+    bandwidth.take(1).await.unwrap();
+}
