@@ -63,7 +63,7 @@ fn world(policy: Policy, streams: usize) -> World {
     let stage = Stage {
         transfer_id: transfer.id(),
         transfer,
-        link: Link::new(streams),
+        link: Link::new(streams).spreading(),
         policy,
         source: source.clone(),
         destination: destination.clone(),

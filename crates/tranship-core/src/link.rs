@@ -15,6 +15,7 @@ use async_lock::{Semaphore, SemaphoreGuard, SemaphoreGuardArc};
 
 pub use self::bandwidth::Bandwidth;
 pub use self::pace::{Interval, Pace};
+pub use self::pieces::PIECE_BYTES;
 pub(crate) use self::pieces::{Piecewise, pieces, ranges};
 use self::spread::Spread;
 use crate::body::Body;
@@ -25,7 +26,8 @@ pub struct Link {
     most: usize,
     /// Permits that nobody may use now.
     kept: Mutex<Kept>,
-    spread: Mutex<Spread>,
+    /// `None`: a part has one connection, however slow it is.
+    spread: Option<Mutex<Spread>>,
     bandwidth: Option<Arc<Bandwidth>>,
 }
 
@@ -48,9 +50,17 @@ impl Link {
             permits: Arc::new(Semaphore::new(most)),
             most,
             kept: Mutex::default(),
-            spread: Mutex::default(),
+            spread: None,
             bandwidth: None,
         }
+    }
+
+    /// The same, for a host with memory for [`PIECE_BYTES`] of each connection: a part that is slow may
+    /// have several.
+    #[must_use]
+    pub fn spreading(mut self) -> Self {
+        self.spread = Some(Mutex::default());
+        self
     }
 
     /// The same, no faster than this.
@@ -68,13 +78,16 @@ impl Link {
     /// Permits for more connections of one part: as many as its link seems to want, of those that are
     /// idle.
     pub(crate) fn more(&self) -> Vec<SemaphoreGuard<'_>> {
-        let more = lock(&self.spread).connections().saturating_sub(1);
+        let Some(spread) = &self.spread else { return Vec::new() };
+        let more = lock(spread).connections().saturating_sub(1);
         (0..more).map_while(|_| self.permits.try_acquire()).collect()
     }
 
     /// A part of so many bytes took so long over so many connections.
     pub fn took(&self, connections: usize, bytes: u64, ms: u64) {
-        lock(&self.spread).took(connections, bytes, ms);
+        if let Some(spread) = &self.spread {
+            lock(spread).took(connections, bytes, ms);
+        }
     }
 
     /// How many streams there may be now.
@@ -153,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_part_takes_more_connections_only_where_they_are_slow_and_idle() {
-        let link = Link::new(4);
+        let link = Link::new(4).spreading();
         assert!(link.more().is_empty());
         for _ in 0..8 {
             link.took(1, 1 << 20, 1_000);

@@ -119,6 +119,8 @@ pub struct Settings {
     pub message_bytes_max: usize,
     /// Of everybody who works on the transfer, together.
     pub bandwidth_bytes_per_second: Option<u64>,
+    /// A part that comes slowly may have several connections, for which a function has no memory.
+    pub spreads: bool,
     pub own: Own,
     /// Names everything that decides what a run copies.
     pub fingerprint: String,
@@ -189,6 +191,7 @@ impl Settings {
                 65_536..=1_048_576,
                 262_144,
             )),
+            spreads: false,
             bandwidth_bytes_per_second: (bandwidth > 0).then_some(bandwidth * MIB),
             own,
             fingerprint: String::new(),

@@ -101,10 +101,11 @@ fn stage(
     let bandwidth = settings.bandwidth_bytes_per_second.map(|bytes_per_second| {
         Arc::new(Bandwidth::new(bytes_per_second, ledger.clone(), clock.clone()))
     });
+    let link = Link::new(settings.policy.limits.streams_max).limited(bandwidth);
     Stage {
         transfer: settings.transfer.clone(),
         transfer_id: settings.transfer.id(),
-        link: Link::new(settings.policy.limits.streams_max).limited(bandwidth),
+        link: if settings.spreads { link.spreading() } else { link },
         policy: settings.policy.clone(),
         source,
         destination,

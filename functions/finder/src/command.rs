@@ -66,14 +66,18 @@ pub(crate) async fn status(surroundings: &Surroundings) -> Result<Status, Failur
     let Surroundings { settings, stage, dead_letters, .. } = surroundings;
     let own = &settings.own;
     let mut queues = Vec::new();
-    for (name, url) in [
+    let mut named = vec![
         ("scan", &own.scan.url),
         ("transfer", &own.transfer.url),
         ("event", &own.event.url),
         ("scan-dead-letter", &own.scan.dead_letters),
         ("transfer-dead-letter", &own.transfer.dead_letters),
         ("event-dead-letter", &own.event.dead_letters),
-    ] {
+    ];
+    if let Some(large) = &own.large {
+        named.extend([("large", &large.url), ("large-dead-letter", &large.dead_letters)]);
+    }
+    for (name, url) in named {
         let (waiting, in_flight) = dead_letters.depth(url).await?;
         queues.push(QueueNow { name, waiting, in_flight });
     }
@@ -130,6 +134,7 @@ struct Messages {
     scan: u64,
     transfer: u64,
     event: u64,
+    large: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -143,11 +148,13 @@ pub(crate) async fn retry(surroundings: &Surroundings) -> Result<Retried, Failur
     let own = &surroundings.settings.own;
     let mut redriven = Messages::default();
     let mut left = false;
-    for (queue, count) in [
+    let mut queues = vec![
         (&own.scan, &mut redriven.scan),
         (&own.transfer, &mut redriven.transfer),
         (&own.event, &mut redriven.event),
-    ] {
+    ];
+    queues.extend(own.large.as_ref().map(|large| (large, &mut redriven.large)));
+    for (queue, count) in queues {
         let mut is_empty = false;
         for _ in 0..RECEIVES_MAX {
             if is_empty || surroundings.stage.is_stopping() {

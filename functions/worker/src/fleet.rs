@@ -40,8 +40,8 @@ struct Fleet {
     /// Nothing new is taken: the breaker is open.
     is_halted: AtomicBool,
     began: Millis,
-    /// When a queue last answered; 0 before the first time.
-    answered_ms: AtomicU64,
+    /// When each queue last answered; 0 before the first time.
+    answered_ms: Vec<AtomicU64>,
     tasks: AtomicUsize,
     counts: Counts,
 }
@@ -78,6 +78,11 @@ pub(crate) async fn run(variable: impl Fn(&str) -> Option<String>) -> ExitCode {
             return refuse(&format!("TRANSHIP_FLEET_HEALTH: {address} cannot be used: {error}"));
         }
     };
+    if instance.is_none() {
+        tracing::warn!(
+            "no instance metadata: outside EC2 that is as it should be; on an instance its end will come without notice, so switch its metadata service on"
+        );
+    }
     tracing::info!(
         instance = fleet.name,
         streams = fleet.streams_max,
@@ -116,18 +121,19 @@ async fn begin(
     }
     let streams_max = fleet.streams.unwrap_or_else(budget::streams);
     settings.policy.limits.streams_max = streams_max;
+    settings.spreads = true;
     let name = fleet.name.clone().or_else(|| instance.map(|instance| instance.id.clone()));
     let surroundings = Box::pin(Surroundings::build(settings)).await?;
     Ok(Fleet {
         began: surroundings.stage.clock.now(),
         surroundings,
+        answered_ms: fleet.queues.iter().map(|_| AtomicU64::new(0)).collect(),
         settings: fleet,
         name: name.unwrap_or_else(budget::host_name),
         streams_max,
         flights: Flights::default(),
         is_draining: AtomicBool::new(false),
         is_halted: AtomicBool::new(false),
-        answered_ms: AtomicU64::new(0),
         tasks: AtomicUsize::new(0),
         counts: Counts::default(),
     })

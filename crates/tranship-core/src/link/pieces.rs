@@ -20,7 +20,7 @@ use crate::object::{ByteRange, ObjectKey};
 use crate::store::{ObjectStore, Pin};
 
 /// Bytes of a piece: enough that its request costs little, few enough to be held.
-pub(crate) const PIECE_BYTES: u64 = 4 << 20;
+pub const PIECE_BYTES: u64 = 4 << 20;
 /// Reads of one piece before the whole part is read again.
 const ATTEMPTS_MAX: u32 = 3;
 

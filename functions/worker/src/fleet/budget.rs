@@ -2,8 +2,10 @@
 
 use std::fs;
 
+use tranship_core::link::PIECE_BYTES;
+
 /// Bytes that one stream may hold: a piece that waits for those before it, and buffers on both sides.
-const STREAM_BYTES: u64 = 6 << 20;
+const STREAM_BYTES: u64 = PIECE_BYTES + (2 << 20);
 /// Open files that one stream needs: a connection on each side, and one that is being closed.
 const STREAM_FILES: u64 = 3;
 /// Open files for everything else.

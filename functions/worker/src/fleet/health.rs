@@ -66,13 +66,12 @@ pub(super) fn is_troubled(fleet: &Fleet) -> bool {
         return false;
     }
     let now = fleet.now().0;
-    match fleet.answered_ms.load(Ordering::Relaxed) {
+    let is_idle = fleet.tasks.load(Ordering::Relaxed) == 0;
+    fleet.answered_ms.iter().any(|answered| match answered.load(Ordering::Relaxed) {
         0 => now.saturating_sub(fleet.began.0) > NEVER_MS,
         // With all streams at work nobody asks.
-        answered => {
-            now.saturating_sub(answered) > SILENT_MS && fleet.tasks.load(Ordering::Relaxed) == 0
-        }
-    }
+        answered => now.saturating_sub(answered) > SILENT_MS && is_idle,
+    })
 }
 
 fn state(fleet: &Fleet) -> Value {
@@ -86,9 +85,10 @@ fn state(fleet: &Fleet) -> Value {
         "polling"
     };
     let moved = fleet.moved();
-    let answered = match fleet.answered_ms.load(Ordering::Relaxed) {
-        0 => Value::Null,
-        answered => json!(fleet.now().0.saturating_sub(answered)),
+    let answered = fleet.answered_ms.iter().map(|answered| answered.load(Ordering::Relaxed));
+    let answered = match answered.min() {
+        None | Some(0) => Value::Null,
+        Some(answered) => json!(fleet.now().0.saturating_sub(answered)),
     };
     json!({
         "state": state,

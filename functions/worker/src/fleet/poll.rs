@@ -1,7 +1,7 @@
 //! Takes messages as long as there is room for their tasks, and runs the tasks.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -26,10 +26,11 @@ const TROUBLE_MAX: Duration = Duration::from_mins(1);
 
 /// Polls until nothing more is to be taken, and then waits for what is at work.
 pub(super) async fn run(fleet: Arc<Fleet>) {
-    join_all(fleet.settings.queues.iter().map(|queue| poll(&fleet, *queue))).await;
+    let queues = fleet.settings.queues.iter().zip(&fleet.answered_ms);
+    join_all(queues.map(|(queue, answered_ms)| poll(&fleet, *queue, answered_ms))).await;
 }
 
-async fn poll(fleet: &Arc<Fleet>, queue: Queue) {
+async fn poll(fleet: &Arc<Fleet>, queue: Queue, answered_ms: &AtomicU64) {
     let mut tasks = JoinSet::new();
     let mut trouble = TROUBLE;
     while !fleet.is_draining.load(Ordering::Relaxed) {
@@ -42,7 +43,7 @@ async fn poll(fleet: &Arc<Fleet>, queue: Queue) {
         match fleet.surroundings.stage.queue.receive(queue, RECEIVE_MAX).await {
             Ok(received) => {
                 trouble = TROUBLE;
-                fleet.answered_ms.store(fleet.now().0, Ordering::Relaxed);
+                answered_ms.store(fleet.now().0, Ordering::Relaxed);
                 for received in received {
                     let number = fleet.flights.take(queue, &received);
                     tasks.spawn(one(Arc::clone(fleet), queue, number, received));

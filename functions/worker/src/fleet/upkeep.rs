@@ -13,6 +13,7 @@ use tranship_core::progress::ProgressReading;
 use tranship_stack::metrics::{Metrics, Unit};
 
 use super::Fleet;
+use super::health::is_troubled;
 use crate::tell;
 
 const PACE_MS: u64 = 2_500;
@@ -30,7 +31,9 @@ pub(super) async fn run(fleet: Arc<Fleet>) {
     let (mut shown, mut looked) = (None, None);
     loop {
         let now = fleet.now();
-        if is_due(&mut shown, now, fleet::SHOW_MS)
+        // Whoever cannot read the queue is nobody that the sweep may rely on.
+        if !is_troubled(&fleet)
+            && is_due(&mut shown, now, fleet::SHOW_MS)
             && let Err(error) = fleet::show(&fleet.surroundings.stage, &fleet.name).await
         {
             tracing::error!(%error, "the ledger cannot be written: check the role of this process");
@@ -89,6 +92,6 @@ pub(super) fn tell(fleet: &Fleet, before: &ProgressReading) {
         .with("FleetTasks", Unit::Count, count(fleet.tasks.load(Ordering::Relaxed)))
         .with("FleetStreams", Unit::Count, count(fleet.surroundings.stage.link.streams()))
         .with("FleetDraining", Unit::Count, flag(fleet.is_draining.load(Ordering::Relaxed)))
-        .with("FleetTroubled", Unit::Count, flag(super::health::is_troubled(fleet)))
+        .with("FleetTroubled", Unit::Count, flag(is_troubled(fleet)))
         .emit();
 }
