@@ -21,7 +21,7 @@ STATE = pathlib.Path("/var/lib/tranship")
 METADATA = "http://169.254.169.254/latest/"
 # What the worker gets besides its function's environment: nothing of the host but these.
 PASSED = ("PATH", "HOME", "LANG")
-PASSED_PREFIXES = ("AWS_", "TRANSHIP_FLEET_", "SSL_CERT_", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+PASSED_PREFIXES = ("AWS_", "TRANSHIP_FLEET_", "SSL_CERT_")
 AWS_SECONDS_MAX = 60
 DOWNLOAD_SECONDS_MAX = 300
 METADATA_SECONDS_MAX = 5
@@ -89,7 +89,7 @@ def aws(*arguments):
 
 def curl(options, seconds):
     """Calls curl; the options go by standard input, so that no list of processes shows an address or a token."""
-    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in options)
+    lines = "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in options)
     command = ["curl", "--config", "-", "--fail", "--silent", "--show-error", "--max-time", str(seconds)]
     return subprocess.run(command, input=lines, capture_output=True, text=True)
 
@@ -168,7 +168,7 @@ def fetch():
 def start():
     """Becomes the worker, with the function's environment."""
     passed = {name: value for name, value in os.environ.items() if name in PASSED or name.startswith(PASSED_PREFIXES)}
-    variables = {"HOME": str(STATE), **passed, **json.loads((STATE / "environment.json").read_text())}
+    variables = {**passed, **json.loads((STATE / "environment.json").read_text())}
     program = str(STATE / "bootstrap")
     try:
         os.execve(program, [program], variables)
@@ -193,9 +193,9 @@ def ended():
     try:
         if metadata("autoscaling/target-lifecycle-state") != "Terminated":
             return
-        hook, instance = setting("FLEET_HOOK"), metadata("instance-id")
+        hook, instance = setting("FLEET_HOOK"), metadata("instance-id") or ""
         aws("autoscaling", "complete-lifecycle-action", "--auto-scaling-group-name", group, "--lifecycle-hook-name", hook,
-            "--instance-id", instance or "", "--lifecycle-action-result", "CONTINUE")
+            "--instance-id", instance, "--lifecycle-action-result", "CONTINUE")
     except Trouble as trouble:
         # The hook ends by itself, some minutes later.
         say("WARN", f"Auto Scaling is not told that this instance may end: {trouble}")
