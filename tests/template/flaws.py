@@ -20,6 +20,40 @@ def role(stack, name, sid):
     return statement(at(stack, name)["Policies"], sid)
 
 
+def instance(stack):
+    return at(stack, "FleetLaunchTemplate")["LaunchTemplateData"]
+
+
+def says(stack, old, new):
+    """Another user data."""
+    user_data = instance(stack)["UserData"]["Fn::Base64"]
+    assert old in user_data["Fn::Sub"], old
+    user_data["Fn::Sub"] = user_data["Fn::Sub"].replace(old, new)
+
+
+def file(stack, name, old, new):
+    """Another file of the folder that instances fetch. The tree is the flaw's own."""
+    assert old in stack.tree["fleet"][name], old
+    stack.tree["fleet"][name] = stack.tree["fleet"][name].replace(old, new)
+
+
+def metric(stack, alarm, name):
+    return next(m for m in at(stack, alarm)["Metrics"] if m["Id"] == name)
+
+
+def widgets(stack, name):
+    return stack.resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"][1][name]["Fn::If"][1]
+
+
+def shown(stack, name, old, new):
+    assert old in widgets(stack, name)["Fn::Sub"], old
+    widgets(stack, name)["Fn::Sub"] = widgets(stack, name)["Fn::Sub"].replace(old, new)
+
+
+def types(stack):
+    return stack.template["Rules"]["FleetIsOfArm64"]["Assertions"][0]["Assert"]["Fn::Contains"][0]
+
+
 FLAWS = {
     "the worker's batch fails as a whole": lambda s: at(s, "WorkerTasks").pop("FunctionResponseTypes"),
     "the finder's batch fails as a whole": lambda s: at(s, "FinderScans").update(FunctionResponseTypes=[]),
@@ -133,4 +167,104 @@ FLAWS = {
     "a stack that waits for an hour": lambda s: at(s, "SourceNotification").pop("ServiceTimeout"),
     "a sweep that stops unheard": lambda s: at(s, "SweepSilentAlarm").update(TreatMissingData="notBreaching"),
     "a right that nobody uses": lambda s: role(s, "WorkerRole", "TakeTasks")["Action"].append("sqs:PurgeQueue"),
+    # The fleet.
+    "instances by default": lambda s: s.template["Parameters"]["Fleet"].update(Default="ec2"),
+    "instances that never go": lambda s: s.template["Parameters"]["FleetMin"].update(Default=1),
+    "Spot by default": lambda s: s.template["Parameters"]["FleetSpot"].update(Default="true"),
+    "a queue of the largest objects without a fleet": lambda s: s.resources["LargeQueue"].pop("Condition"),
+    "a role of instances without a fleet": lambda s: s.resources["FleetRole"].pop("Condition"),
+    "the folder is deployed without a fleet": lambda s: next(iter(s.of("AWS::Lambda::LayerVersion").values())).pop("Condition"),
+    "a security group beside the one that is given": lambda s: s.resources["FleetSecurity"].update(Condition="HasFleet"),
+    "a fleet whatever the size says": lambda s: s.template["Conditions"].update(HasLargeQueue={"Fn::Not": [{"Fn::Equals": [{"Ref": "Fleet"}, "off"]}]}),
+    "instances of whoever runs it elsewhere": lambda s: s.template["Conditions"].update(HasFleet={"Condition": "HasLargeQueue"}),
+    "an alarm that nobody has thought of": lambda s: s.resources.update(FleetCostAlarm=s.resources["FleetAbsentAlarm"]),
+    "an output of what is not there": lambda s: s.template["Outputs"]["LargeQueueUrl"].pop("Condition"),
+    "large objects without a queue": lambda s: at(s, "FinderFunction")["Environment"]["Variables"].update(TRANSHIP_LARGE_OBJECT_MIB={"Ref": "LargeObjectMiB"}),
+    "a fleet without a VPC": lambda s: s.template["Rules"]["FleetHasANetwork"]["Assertions"].pop(0),
+    "a fleet without subnets": lambda s: s.template["Rules"]["FleetHasANetwork"]["Assertions"].pop(1),
+    "a network for a fleet that is off": lambda s: s.template["Rules"]["FleetHasANetwork"].pop("RuleCondition"),
+    "Graviton for a package of Intel's": lambda s: s.template["Rules"]["FleetIsOfX86"]["Assertions"][0]["Assert"]["Fn::Contains"][0].append("t4g.small"),
+    "a type that no rule lets through": lambda s: types(s).remove("c7gn.medium"),
+    "a type of Intel's that runs on Graviton": lambda s: types(s).append("t3.small"),
+    "no rule for arm64": lambda s: s.template["Rules"].pop("FleetIsOfArm64"),
+    "a default type of the other architecture": lambda s: s.template["Parameters"]["FleetInstanceType"].update(Default="t3.small"),
+    "metadata without a token": lambda s: instance(s)["MetadataOptions"].update(HttpTokens="optional"),
+    "metadata for containers": lambda s: instance(s)["MetadataOptions"].update(HttpPutResponseHopLimit=2),
+    "a disk in the clear": lambda s: instance(s)["BlockDeviceMappings"][0]["Ebs"].update(Encrypted=False),
+    "a disk that stays": lambda s: instance(s)["BlockDeviceMappings"][0]["Ebs"].update(DeleteOnTermination=False),
+    "a key pair": lambda s: instance(s).update(KeyName="mine"),
+    "an open port": lambda s: at(s, "FleetSecurity").update(SecurityGroupIngress=[{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "CidrIp": "0.0.0.0/0"}]),
+    "everything is let out": lambda s: at(s, "FleetSecurity").update(SecurityGroupEgress=[{"IpProtocol": "-1", "CidrIp": "0.0.0.0/0"}]),
+    "the security group that is given is not used": lambda s: instance(s).update(SecurityGroupIds=[{"Fn::GetAtt": ["FleetSecurity", "GroupId"]}]),
+    "an image that stays": lambda s: instance(s).update(ImageId="ami-0123456789abcdef0"),
+    "an image of one architecture": lambda s: instance(s).update(ImageId={"Fn::Sub": "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"}),
+    "a type that is not the parameter's": lambda s: instance(s).update(InstanceType="t4g.small"),
+    "metrics of five minutes": lambda s: instance(s).pop("Monitoring"),
+    "an instance with the role of a function": lambda s: at(s, "FleetInstanceProfile").update(Roles=[{"Ref": "WorkerRole"}]),
+    "four instances at once": lambda s: at(s, "FleetGroup").update(MinSize=4),
+    "each deployment ends all instances": lambda s: at(s, "FleetGroup").update(DesiredCapacity=0),
+    "Spot always": lambda s: at(s, "FleetGroup")["MixedInstancesPolicy"]["InstancesDistribution"].update(OnDemandPercentageAboveBaseCapacity=0),
+    "a template that stays": lambda s: s.resources["FleetGroup"].pop("UpdatePolicy"),
+    "an instance for years": lambda s: at(s, "FleetGroup").pop("MaxInstanceLifetime"),
+    "an instance that cannot be started, unheard": lambda s: at(s, "FleetGroup").pop("NotificationConfigurations"),
+    "no hook": lambda s: at(s, "FleetGroup").pop("LifecycleHookSpecificationList"),
+    "a hook that is shorter than a drain": lambda s: at(s, "FleetGroup")["LifecycleHookSpecificationList"][0].update(HeartbeatTimeout=60),
+    "an instance that is kept when it says nothing": lambda s: at(s, "FleetGroup")["LifecycleHookSpecificationList"][0].update(DefaultResult="ABANDON"),
+    "a hook of another name": lambda s: at(s, "FleetGroup")["LifecycleHookSpecificationList"][0].update(LifecycleHookName="end"),
+    "systemd kills before the drain is over": lambda s: file(s, "tranship-worker.service", "TimeoutStopSec=120", "TimeoutStopSec=60"),
+    "a drain that Spot does not wait for": lambda s: s.tree.update(drain=119 + 1),
+    "a drain that nobody hears of": lambda s: file(s, "tranship-worker.service", "ExecStopPost", "ExecStop"),
+    "the package of another function": lambda s: says(s, "WORKER_FUNCTION=${AWS::StackName}-worker", "WORKER_FUNCTION=${AWS::StackName}-finder"),
+    "logs into another group": lambda s: says(s, "FLEET_LOG_GROUP=/tranship/", "FLEET_LOG_GROUP=/aws/"),
+    "a group of another name": lambda s: at(s, "FleetGroup").update(AutoScalingGroupName={"Fn::Sub": "${AWS::StackName}-instances"}),
+    "user data that is no script": lambda s: says(s, "#!/bin/bash", "#cloud-config"),
+    "a variable that CloudFormation takes": lambda s: says(s, '"$place"', '"${place}"'),
+    "user data without the setup": lambda s: says(s, "bash /opt/tranship/setup", "true"),
+    "another folder": lambda s: s.source["Resources"]["FleetFiles"]["Properties"].update(ContentUri="events/"),
+    "user data fetches a layer of others": lambda s: says(s, f"${{{next(iter(s.of('AWS::Lambda::LayerVersion')))}}}", "arn:x"),
+    "CUBIC": lambda s: file(s, "sysctl.conf", "= bbr", "= cubic"),
+    "BBR without fq": lambda s: file(s, "sysctl.conf", "= fq", "= fq_codel"),
+    "small buffers": lambda s: file(s, "sysctl.conf", "tcp_rmem = 4096 131072 67108864", "tcp_rmem = 4096 131072 6291456"),
+    "a kernel that is told too late": lambda s: file(s, "setup", "\nkernel\nunits\n", "\nunits\nkernel\n"),
+    "out after five minutes": lambda s: at(s, "FleetOutAlarm").update(EvaluationPeriods=5),
+    "in after a minute": lambda s: at(s, "FleetInAlarm").update(EvaluationPeriods=1),
+    "all instances end at once": lambda s: at(s, "FleetIn")["StepAdjustments"][0].update(ScalingAdjustment=-4),
+    "one at a time in a flood": lambda s: at(s, "FleetOut").update(StepAdjustments=[{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}]),
+    "an alarm that scales the wrong way": lambda s: at(s, "FleetOutAlarm").update(AlarmActions=[{"Ref": "FleetIn"}]),
+    "an alarm that looks at another queue": lambda s: metric(s, "FleetOutAlarm", "waiting")["MetricStat"]["Metric"].update(Dimensions=[{"Name": "QueueName", "Value": {"Fn::GetAtt": ["TransferQueue", "QueueName"]}}]),
+    "a silent queue keeps its instances": lambda s: at(s, "FleetInAlarm").update(TreatMissingData="notBreaching"),
+    "nobody counts the instances": lambda s: at(s, "FleetGroup").pop("MetricsCollection"),
+    "a first message that waits for fifteen others": lambda s: metric(s, "FleetOutAlarm", "backlogs").update(Expression={"Fn::Sub": "waiting / (IF(instances < 1, 1, instances) * ${FleetBacklogPerInstance})"}),
+    "a backlog of all instances together": lambda s: metric(s, "FleetOutAlarm", "backlogs").update(Expression={"Fn::Sub": "IF(waiting < 1, 0, IF(instances < 1, 2, waiting / ${FleetBacklogPerInstance}))"}),
+    "what is in flight counts for nothing": lambda s: metric(s, "FleetInAlarm", "tasks").update(Expression="IF(instances < 1, 1, waiting / instances)"),
+    "an instance makes itself at home": lambda s: role(s, "FleetRole", "Files")["Action"].append("iam:PassRole"),
+    "an instance ends others' instances": lambda s: role(s, "FleetRole", "Ends").update(Resource={"Fn::Sub": "arn:${AWS::Partition}:autoscaling:${AWS::Region}:${AWS::AccountId}:autoScalingGroup:*:autoScalingGroupName/*"}),
+    "an instance reads every function": lambda s: statement([at(s, "FleetPolicy")], "Package").update(Resource="*"),
+    "AmazonSSMManagedInstanceCore": lambda s: at(s, "FleetRole")["ManagedPolicyArns"].append({"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/AmazonSSMManagedInstanceCore"}),
+    "an instance that does not write": lambda s: at(s, "FleetRole")["ManagedPolicyArns"].remove({"Fn::If": ["DestinationByRole", {"Ref": "DestinationWritePolicy"}, {"Ref": "AWS::NoValue"}]}),
+    "no instances in China": lambda s: at(s, "FleetRole")["AssumeRolePolicyDocument"]["Statement"][0].update(Principal={"Service": "ec2.amazonaws.com"}),
+    "who plans cannot send to the largest": lambda s: statement([at(s, "EnginePolicy")], "Tasks").update(Resource={"Fn::GetAtt": ["TransferQueue", "Arn"]}),
+    "an instance that may not read its queue": lambda s: statement([at(s, "FleetPolicy")], "TakeTasks").update(Resource={"Fn::GetAtt": ["TransferQueue", "Arn"]}),
+    "functions that cannot step in": lambda s: role(s, "WorkerRole", "TakeTasks").update(Resource={"Fn::GetAtt": ["TransferQueue", "Arn"]}),
+    "dead letters of the largest that stay": lambda s: role(s, "FinderRole", "Redrive")["Resource"].pop(),
+    "the finder does not see the largest": lambda s: role(s, "FinderRole", "Depths")["Resource"].pop(),
+    "functions beside the fleet": lambda s: at(s, "LargeTasks").pop("Enabled"),
+    "nobody but the fleet": lambda s: s.resources.pop("LargeTasks"),
+    "two mappings for what is reserved": lambda s: at(s, "LargeTasks").update(ScalingConfig={"MaximumConcurrency": {"Fn::If": ["Reserves", {"Ref": "WorkerReservedConcurrency"}, {"Ref": "WorkerConcurrency"}]}}),
+    "the largest without dead letters": lambda s: at(s, "LargeQueue").pop("RedrivePolicy"),
+    "the largest in the clear": lambda s: at(s, "LargeQueue").pop("SqsManagedSseEnabled"),
+    "the largest without TLS": lambda s: at(s, "QueuePolicy")["Queues"].pop(),
+    "the largest come back while a function works": lambda s: at(s, "LargeQueue").update(VisibilityTimeout=180),
+    "no alarm for the largest's dead letters": lambda s: s.resources.pop("LargeDeadLettersAlarm"),
+    "no alarm for a fleet that is not there": lambda s: s.resources.pop("FleetAbsentAlarm"),
+    "an alarm for a fleet that nobody hears": lambda s: at(s, "FleetTroubledAlarm").pop("AlarmActions"),
+    "the largest's queue is another one": lambda s: at(s, "WorkerFunction")["Environment"]["Variables"].update(TRANSHIP_LARGE_QUEUE_URL={"Ref": "TransferQueue"}) or at(s, "FinderFunction")["Environment"]["Variables"].update(TRANSHIP_LARGE_QUEUE_URL={"Ref": "TransferQueue"}),
+    "a setting of instances for all functions": lambda s: at(s, "WorkerFunction")["Environment"]["Variables"].update(TRANSHIP_FLEET_STREAMS="8"),
+    "a dashboard that is no JSON with a fleet": lambda s: shown(s, "Fleet", ',{"type"', '{"type"'),
+    "widgets that cover each other": lambda s: shown(s, "Fleet", '"x": 16, "y": 36', '"x": 8, "y": 36'),
+    "draining is not seen": lambda s: shown(s, "Large", '["tranship", "FleetDraining", "Stack", "${AWS::StackName}"]', '["tranship", "FleetAbsent", "Stack", "${AWS::StackName}"]'),
+    "instances without a tag": lambda s: instance(s).pop("TagSpecifications"),
+    "a group without a tag": lambda s: at(s, "FleetGroup").pop("Tags"),
+    "logs of instances for ever": lambda s: at(s, "FleetLogGroup").pop("RetentionInDays"),
+    "an instance that may not use the key": lambda s: at(s, "FleetRole")["ManagedPolicyArns"].pop(),
 }

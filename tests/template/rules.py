@@ -12,21 +12,39 @@ MINUTE = 60
 # Calls that take no resource. Every other statement has to name its own.
 WITHOUT_RESOURCE = {
     "lambda:ListEventSourceMappings",
+    "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel",
     "xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets",
     "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
     "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups",
 }
-# Functions and the queue that each takes messages from.
-TAKES = {"Finder": "ScanQueue", "S3Event": "EventQueue", "Worker": "TransferQueue"}
+# Queues and the function that takes messages from each.
+TAKES = {"ScanQueue": "Finder", "EventQueue": "S3Event", "TransferQueue": "Worker", "LargeQueue": "Worker"}
 DEAD_LETTERS = {
     "ScanQueue": "ScanDeadLetterQueue", "TransferQueue": "TransferDeadLetterQueue", "EventQueue": "EventDeadLetterQueue",
+    "LargeQueue": "LargeDeadLetterQueue",
 }
+# What there is only where the largest objects have a queue of their own, and only where the stack has instances.
+OF_LARGE_QUEUE = {
+    "LargeTasks", "LargeQueue", "LargeDeadLetterQueue", "FleetPolicy", "FleetLogGroup",
+    "LargeDeadLettersAlarm", "LargeAgeAlarm", "FleetAbsentAlarm", "FleetTroubledAlarm",
+}
+OF_FLEET = {
+    "FleetRole", "FleetInstanceProfile", "FleetLaunchTemplate", "FleetGroup", "FleetOut", "FleetIn", "FleetOutAlarm", "FleetInAlarm",
+}
+# What a worker on an instance may do and one in Lambda may not.
+OF_INSTANCES = {
+    "lambda:GetFunction", "lambda:GetLayerVersion", "autoscaling:CompleteLifecycleAction", "ssm:UpdateInstanceInformation",
+    "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel",
+}
+GRAVITON = ("t4g", "c6gn", "c7gn", "c8gn")
+# Alarms that make the group larger or smaller, and are no reason for a person to act.
+SCALES = {"FleetOutAlarm": "FleetOut", "FleetInAlarm": "FleetIn"}
 ROLES = {
     "finder": "FinderRole", "worker": "WorkerRole", "completer": "CompleterRole", "s3-event": "S3EventRole", "notification": "NotificationRole",
 }
 ALARMS = {
     "ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage", "Errors", "Throttles", "ExecutionsFailed",
-    "UploadsParked", "BreakerOpen", "RunsIncomplete", "RunsFailed",
+    "UploadsParked", "BreakerOpen", "RunsIncomplete", "RunsFailed", "FleetAbsent", "FleetTroubled",
 }
 
 
@@ -128,9 +146,9 @@ def a_function_is_bounded_and_seen(stack):
 
 def a_mapping_answers_in_part(stack):
     mappings = stack.of("AWS::Lambda::EventSourceMapping")
-    found = {ref(m["Properties"]["FunctionName"]).replace("Function", ""): ref(m["Properties"]["EventSourceArn"]) for m in mappings.values()}
+    found = {ref(m["Properties"]["EventSourceArn"]): ref(m["Properties"]["FunctionName"]).replace("Function", "") for m in mappings.values()}
     if found != TAKES:
-        yield f"functions take {found}, not {TAKES}"
+        yield f"queues are taken from by {found}, not {TAKES}"
     for name, mapping in mappings.items():
         p = mapping["Properties"]
         if p.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
@@ -143,8 +161,9 @@ def a_mapping_answers_in_part(stack):
             yield f"{name}: a batch of more than ten needs a window"
         if ref(p["EventSourceArn"]) != "EventQueue" and p.get("BatchSize") != 1:
             yield f"{name}: a task lasts seconds, and is to be alone"
-        if p.get("Enabled") is False:
-            yield f"{name}: it takes nothing"
+        # The sweep switches the one of the largest objects, while no instance shows itself.
+        if p.get("Enabled", True) is (ref(p["EventSourceArn"]) == "LargeQueue"):
+            yield f"{name}: it takes nothing, or what is an instance's"
 
 
 def concurrency_is_within_what_is_reserved(stack):
@@ -153,6 +172,9 @@ def concurrency_is_within_what_is_reserved(stack):
     expected = {"Fn::If": ["Reserves", {"Ref": "WorkerReservedConcurrency"}, {"Ref": "WorkerConcurrency"}]}
     if mapping != expected:
         yield f"workers may be asked for more than is reserved: {mapping}"
+    besides = stack.properties("LargeTasks").get("ScalingConfig", {}).get("MaximumConcurrency")
+    if besides != {"Fn::If": ["Reserves", 2, {"Ref": "WorkerConcurrency"}]}:
+        yield f"LargeTasks: what is reserved is the other mapping's, and 2 the least that a mapping may have: {besides}"
     if reserved != {"Fn::If": ["Reserves", {"Ref": "WorkerReservedConcurrency"}, {"Ref": "AWS::NoValue"}]}:
         yield f"a new account has nothing to reserve: {reserved}"
     for name, function in stack.of("AWS::Lambda::Function").items():
@@ -161,7 +183,7 @@ def concurrency_is_within_what_is_reserved(stack):
 
 
 def visibility_is_six_times_a_functions_time(stack):
-    for function, queue in TAKES.items():
+    for queue, function in TAKES.items():
         timeout = stack.properties(f"{function}Function").get("Timeout", 0)
         mappings = [m["Properties"] for m in stack.of("AWS::Lambda::EventSourceMapping").values() if ref(m["Properties"]["EventSourceArn"]) == queue]
         window = max([m.get("MaximumBatchingWindowInSeconds", 0) for m in mappings], default=0)
@@ -204,7 +226,7 @@ def everything_of_ours_has_a_tls_only_policy(stack):
             for statement in flat(policy["Properties"]["PolicyDocument"]["Statement"]):
                 denies = statement["Effect"] == "Deny" and statement.get("Principal") == "*"
                 if denies and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}:
-                    closed.update(ref(name) for name in many(policy["Properties"][names]))
+                    closed.update(ref(name) for name in flat(policy["Properties"][names]))
     for name in [*stack.of("AWS::SQS::Queue"), *stack.of("AWS::S3::Bucket")]:
         if name not in closed:
             yield f"{name}: can be reached without TLS"
@@ -227,9 +249,9 @@ def a_service_is_let_in_only_for_our_account(stack):
     for policy in stack.of("AWS::SQS::QueuePolicy").values():
         for statement in flat(policy["Properties"]["PolicyDocument"]["Statement"]):
             if statement["Effect"] == "Allow":
-                for queue in policy["Properties"]["Queues"]:
+                for queue in flat(policy["Properties"]["Queues"]):
                     senders.setdefault(ref(queue), set()).add(statement["Principal"].get("Service"))
-    for queue in ("ScanQueue", "TransferQueue"):
+    for queue in ("ScanQueue", "TransferQueue", "LargeQueue"):
         if senders.get(queue):
             yield f"{queue}: only our roles may send tasks, not {senders[queue]}"
 
@@ -237,6 +259,9 @@ def a_service_is_let_in_only_for_our_account(stack):
 def a_role_is_trusted_for_our_account(stack):
     for name, role in stack.of("AWS::IAM::Role").items():
         for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
+            if statement["Principal"] == {"Service": {"Fn::Sub": "ec2.${AWS::URLSuffix}"}}:
+                # EC2 names no account. A role is given to instances of its own account alone.
+                continue
             if "aws:SourceAccount" not in statement.get("Condition", {}).get("StringEquals", {}):
                 yield f"{name}: trusts a service of any account"
 
@@ -254,7 +279,7 @@ def a_statement_names_its_resources(stack):
             yield f"{where}: a role is only allowed"
     for name, role in stack.of("AWS::IAM::Role").items():
         for policy in flat(role["Properties"].get("ManagedPolicyArns", [])):
-            if ref(policy) not in stack.of("AWS::IAM::ManagedPolicy"):
+            if text(ref(policy)) not in map(text, stack.of("AWS::IAM::ManagedPolicy")):
                 yield f"{name}: a policy that is not ours: {text(policy)}"
 
 
@@ -273,14 +298,19 @@ def rights_on_buckets_follow_who_reads_them(stack):
         if not actions <= found:
             yield f"{name}: lacks {sorted(actions - found)}"
     for name, statement in statements(stack):
-        if "s3:DeleteObject" in many(statement["Action"]) and name != "WorkerRole":
+        if "s3:DeleteObject" in many(statement["Action"]) and name not in ("WorkerRole", "FleetPolicy"):
             yield f"{name}: may delete objects"
 
 
+def statements_of(stack, role):
+    """What is allowed to a role, by its own policies and by those that are attached to it."""
+    names = [role, *(ref(policy) for policy in flat(stack.properties(role).get("ManagedPolicyArns", [])))]
+    return [statement for name, statement in statements(stack) if name in names]
+
+
 def rights(stack, role):
-    """All actions that a role may take, its own and those of the policies that are attached to it."""
-    attached = {ref(policy) for policy in flat(stack.properties(role).get("ManagedPolicyArns", []))}
-    return {a for name, statement in statements(stack) if name == role or name in attached for a in many(statement["Action"])}
+    """All actions that a role may take."""
+    return {a for statement in statements_of(stack, role) for a in many(statement["Action"])}
 
 
 def used_actions_are_allowed(stack):
@@ -384,12 +414,14 @@ def the_machine_knows_the_errors(stack):
 
 
 def the_environment_is_the_settings(stack):
+    # What only a process outside Lambda reads, it has defaults for.
+    settings = {setting for setting in stack.tree["settings"] if not setting.startswith("TRANSHIP_FLEET_")}
     for name, function in stack.of("AWS::Lambda::Function").items():
         variables = set(function["Properties"].get("Environment", {}).get("Variables", {}))
         if name == "NotificationFunction":
             continue
-        if variables != stack.tree["settings"]:
-            missing, unknown = stack.tree["settings"] - variables, variables - stack.tree["settings"]
+        if variables != settings:
+            missing, unknown = settings - variables, variables - settings
             yield f"{name}: does not set {sorted(missing)}; sets {sorted(unknown)}, which nobody reads"
         secret = [v for v in variables if re.search("SECRET_ACCESS|PASSWORD|ACCESS_KEY", v)]
         if secret:
@@ -413,6 +445,7 @@ def defaults_are_the_safe_ones(stack):
         "Architecture": "arm64", "Delete": "false", "DeleteUnversioned": "false", "DestinationAcl": "", "Compare": "etag",
         "SkipCompare": "false", "WorkerReservedConcurrency": 0, "SourceEvents": "none", "AttachNotification": "false",
         "TrustSizeAndTime": "false", "KmsKeyArn": "", "DestinationStorageClass": "",
+        "Fleet": "off", "FleetMin": 0, "FleetSpot": "false", "BandwidthMiBPerSecond": 0,
     }
     for name, value in wanted.items():
         found = stack.template["Parameters"].get(name, {}).get("Default")
@@ -448,6 +481,8 @@ def alarms_reach_a_person(stack):
     found = set()
     for name, alarm in stack.of("AWS::CloudWatch::Alarm").items():
         p = alarm["Properties"]
+        if name in SCALES:
+            continue
         found.add(p["MetricName"])
         if [ref(a) for a in p.get("AlarmActions", [])] != ["NoticeTopic"]:
             yield f"{name}: nobody hears it"
@@ -455,7 +490,7 @@ def alarms_reach_a_person(stack):
             yield f"{name}: it is silent"
     if not ALARMS <= found:
         yield f"no alarm for {sorted(ALARMS - found)}"
-    watched = {ref(d["Value"]) for a in stack.of("AWS::CloudWatch::Alarm").values() for d in a["Properties"].get("Dimensions", []) if a["Properties"]["MetricName"] == "ApproximateNumberOfMessagesVisible"}
+    watched = {ref(d["Value"]) for a in stack.of("AWS::CloudWatch::Alarm").values() for d in a["Properties"].get("Dimensions", []) if a["Properties"].get("MetricName") == "ApproximateNumberOfMessagesVisible"}
     for queue in [*DEAD_LETTERS.values(), "ScheduleDeadLetterQueue"]:
         if queue not in watched:
             yield f"{queue}: fills unseen"
@@ -464,19 +499,30 @@ def alarms_reach_a_person(stack):
         yield "no e-mail"
 
 
+def body_of(dashboard, *conditions):
+    """The text of a dashboard where these conditions hold."""
+    whole, choices = dashboard["Properties"]["DashboardBody"]["Fn::Sub"]
+    for name, choice in choices.items():
+        condition, then, otherwise = choice["Fn::If"]
+        whole = whole.replace(f"${{{name}}}", then["Fn::Sub"] if condition in conditions else otherwise)
+    return whole
+
+
 def metrics_are_those_that_are_emitted(stack):
     shown = set()
     for alarm in stack.of("AWS::CloudWatch::Alarm").values():
-        if alarm["Properties"]["Namespace"] == "tranship":
+        if alarm["Properties"].get("Namespace") == "tranship":
             shown.add(alarm["Properties"]["MetricName"])
-    for dashboard in stack.of("AWS::CloudWatch::Dashboard").values():
-        body = dashboard["Properties"]["DashboardBody"]
-        body = body["Fn::Sub"] if isinstance(body, dict) else body
+    dashboard = stack.resources["Dashboard"]
+    for conditions in ((), ("HasLargeQueue",), ("HasLargeQueue", "HasFleet")):
         try:
-            widgets = json.loads(body)["widgets"]
+            widgets = json.loads(body_of(dashboard, *conditions))["widgets"]
         except ValueError as error:
-            yield f"the dashboard is no JSON: {error}"
+            yield f"the dashboard is no JSON with {conditions}: {error}"
             continue
+        places = [(widget["x"], widget["y"]) for widget in widgets]
+        if len(places) != len(set(places)):
+            yield f"widgets of the dashboard cover each other with {conditions}"
         for widget in widgets:
             for metric in widget["properties"]["metrics"]:
                 if metric[0] == "tranship":
@@ -494,20 +540,27 @@ def names_fit_any_partition(stack):
 
 
 def everything_is_tagged(stack):
-    for kind in ("AWS::SQS::Queue", "AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::IAM::Role", "AWS::Logs::LogGroup", "AWS::Lambda::Function", "AWS::SNS::Topic"):
+    for kind in ("AWS::SQS::Queue", "AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::IAM::Role", "AWS::Logs::LogGroup", "AWS::Lambda::Function", "AWS::SNS::Topic",
+                 "AWS::EC2::SecurityGroup", "AWS::AutoScaling::AutoScalingGroup", "AWS::EC2::LaunchTemplate"):
         for name, resource in stack.of(kind).items():
-            if "tranship" not in text(resource["Properties"].get("Tags", "")):
+            tags = resource["Properties"].get("Tags", resource["Properties"].get("TagSpecifications", ""))
+            if "tranship" not in text(tags):
                 yield f"{name}: no tag"
+    made = {t["ResourceType"]: text(t["Tags"]) for t in stack.properties("FleetLaunchTemplate").get("LaunchTemplateData", {}).get("TagSpecifications", [])}
+    for kind in ("instance", "volume"):
+        if "tranship" not in made.get(kind, ""):
+            yield f"the fleet's {kind}s: no tag"
 
 
 def outputs_are_what_a_person_needs(stack):
-    wanted = {"DashboardUrl", "EventQueueUrl", "LedgerTableName", "StackBucketName", "StateMachineArn", "NoticeTopicArn", "TransferDeadLetterQueueUrl"}
+    wanted = {"DashboardUrl", "EventQueueUrl", "LedgerTableName", "StackBucketName", "StateMachineArn", "NoticeTopicArn", "TransferDeadLetterQueueUrl",
+              "LargeQueueUrl", "LargeDeadLetterQueueUrl", "FleetGroupName", "FleetLogGroupName", "FleetPolicyArns"}
     missing = wanted - set(stack.template.get("Outputs", {}))
     if missing:
         yield f"no output {sorted(missing)}"
 
 
-def sizes_of(stack, value):
+def sizes_of(stack, value, with_fleet=False):
     """A value of the environment as it may come out, with a stack's name of 32 letters."""
     names = {"AWS::StackName": "s" * 32, "AWS::Partition": "aws-us-gov", "AWS::Region": "ap-southeast-1", "AWS::AccountId": "1" * 12}
     parameters = stack.template["Parameters"]
@@ -515,7 +568,8 @@ def sizes_of(stack, value):
     if not isinstance(value, dict):
         return str(value)
     if "Fn::If" in value:
-        return sizes_of(stack, value["Fn::If"][2])
+        condition, then, otherwise = value["Fn::If"]
+        return sizes_of(stack, then if with_fleet and condition == "HasLargeQueue" else otherwise)
     if "Fn::Sub" in value:
         return re.sub(r"\$\{([^}]+)\}", lambda m: names[m[1]], value["Fn::Sub"])
     if value["Ref"] in names:
@@ -529,9 +583,11 @@ def the_environment_leaves_room(stack):
     # Lambda takes 4 KB as JSON; what a person gives (buckets, prefixes, endpoints, secrets) has to fit besides.
     for name, function in stack.of("AWS::Lambda::Function").items():
         variables = function["Properties"].get("Environment", {}).get("Variables", {})
-        taken = len(json.dumps({key: sizes_of(stack, value) for key, value in variables.items()}, separators=(",", ":")))
-        if taken > 4096 - 1200:
-            yield f"{name}: its environment has {taken} bytes before anything is set"
+        for with_fleet, room in ((False, 1190), (True, 950)):
+            sizes = {key: sizes_of(stack, value, with_fleet) for key, value in variables.items()}
+            taken = len(json.dumps(sizes, separators=(",", ":")))
+            if taken > 4096 - room:
+                yield f"{name}: its environment has {taken} bytes before anything is set{' but the fleet' if with_fleet else ''}"
 
 
 def settings_have_the_same_words_and_numbers(stack):
@@ -567,7 +623,7 @@ def a_queues_statement_names_one_resource(stack):
             elif resources == ["*"]:
                 if statement["Effect"] != "Deny":
                     yield f"{name} {statement.get('Sid')}: allows on whatever it is attached to"
-            elif [ref(r) for r in resources] != [ref(q) for q in policy["Properties"]["Queues"]]:
+            elif [ref(r) for r in resources] != [ref(q) for q in flat(policy["Properties"]["Queues"])]:
                 yield f"{name} {statement.get('Sid')}: about another queue than it is attached to"
 
 
@@ -627,7 +683,8 @@ def a_name_that_is_made_is_a_name_that_is_given(stack):
             yield f"{setting}: nothing is called so"
     for setting, value in variables.items():
         queue = setting.removeprefix("TRANSHIP_").removesuffix("_URL").replace("_", " ").title().replace(" ", "")
-        if setting.endswith("_QUEUE_URL") and value != {"Ref": queue}:
+        expected = {"Fn::If": ["HasLargeQueue", {"Ref": queue}, ""]} if queue.startswith("Large") else {"Ref": queue}
+        if setting.endswith("_QUEUE_URL") and value != expected:
             yield f"{setting}: {text(value)} is another queue"
     for queue, dead in DEAD_LETTERS.items():
         sources = stack.properties(dead).get("RedriveAllowPolicy", {}).get("sourceQueueArns", [])
@@ -673,9 +730,260 @@ def what_is_invoked_without_a_queue_keeps_what_fails(stack):
 def silence_is_an_alarm(stack):
     for alarm in stack.of("AWS::CloudWatch::Alarm").values():
         p = alarm["Properties"]
-        if p["MetricName"] == "Invocations" and ref(p["Dimensions"][0]["Value"]) == "FinderFunction" and p.get("TreatMissingData") == "breaching":
+        if p.get("MetricName") == "Invocations" and ref(p["Dimensions"][0]["Value"]) == "FinderFunction" and p.get("TreatMissingData") == "breaching":
             return
     yield "a sweep that is not begun any more is not noticed"
+
+
+def what_the_fleet_needs_is_there_only_with_it(stack):
+    """With Fleet=off the stack is what it was without the option."""
+    conditions = stack.template["Conditions"]
+    on = {"Fn::And": [{"Fn::Not": [{"Fn::Equals": [{"Ref": "Fleet"}, "off"]}]}, {"Fn::Not": [{"Fn::Equals": [{"Ref": "LargeObjectMiB"}, "0"]}]}]}
+    if conditions.get("HasLargeQueue") != on:
+        yield f"the largest objects have a queue under {conditions.get('HasLargeQueue')}"
+    if conditions.get("HasFleet") != {"Fn::And": [{"Condition": "HasLargeQueue"}, {"Fn::Equals": [{"Ref": "Fleet"}, "ec2"]}]}:
+        yield f"instances are started under {conditions.get('HasFleet')}"
+    for names, condition in ((OF_LARGE_QUEUE, "HasLargeQueue"), (OF_FLEET | set(stack.of("AWS::Lambda::LayerVersion")), "HasFleet"), ({"FleetSecurity"}, "MakesSecurityGroup")):
+        for name in sorted(names):
+            if stack.resources.get(name, {}).get("Condition") != condition:
+                yield f"{name}: only where {condition}"
+    named = {name for name in stack.resources if name.startswith(("Fleet", "Large"))}
+    unknown = named - OF_LARGE_QUEUE - OF_FLEET - set(stack.of("AWS::Lambda::LayerVersion")) - {"FleetSecurity"}
+    if unknown:
+        yield f"{sorted(unknown)}: under which condition?"
+    for name, output in stack.template["Outputs"].items():
+        if name.startswith(("Fleet", "Large")) and output.get("Condition") not in ("HasLargeQueue", "HasFleet"):
+            yield f"output {name}: only with the fleet"
+    variables = stack.properties("WorkerFunction")["Environment"]["Variables"]
+    if variables.get("TRANSHIP_LARGE_OBJECT_MIB") != {"Fn::If": ["HasLargeQueue", {"Ref": "LargeObjectMiB"}, "0"]}:
+        yield "without a fleet some objects are large all the same"
+
+
+def the_fleets_parameters_fit(stack):
+    """A type of the other architecture, and a fleet without a network, are refused before anything is made."""
+    rules = stack.template["Rules"]
+    types = stack.template["Parameters"]["FleetInstanceType"]["AllowedValues"]
+    arm = [t for t in types if t.split(".")[0] in GRAVITON]
+    if stack.template["Parameters"]["FleetInstanceType"]["Default"] not in arm:
+        yield "the default type is not of the default architecture"
+    for architecture, kinds in (("arm64", arm), ("x86_64", [t for t in types if t not in arm])):
+        name = "FleetIsOfArm64" if architecture == "arm64" else "FleetIsOfX86"
+        rule = rules.get(name, {})
+        when = {"Fn::And": [{"Fn::Equals": [{"Ref": "Fleet"}, "ec2"]}, {"Fn::Equals": [{"Ref": "Architecture"}, architecture]}]}
+        asserts = [a["Assert"] for a in rule.get("Assertions", [])]
+        if rule.get("RuleCondition") != when or asserts != [{"Fn::Contains": [kinds, {"Ref": "FleetInstanceType"}]}]:
+            yield f"{name}: a type that does not run the package is let through, or one that does is not"
+    network = rules.get("FleetHasANetwork", {})
+    if network.get("RuleCondition") != {"Fn::Equals": [{"Ref": "Fleet"}, "ec2"]}:
+        yield "FleetHasANetwork: asked of everybody, or of nobody"
+    asserts = [a["Assert"] for a in network.get("Assertions", [])]
+    for wanted in ({"Fn::Not": [{"Fn::Equals": [{"Ref": "FleetVpc"}, ""]}]}, {"Fn::Not": [{"Fn::Contains": [{"Ref": "FleetSubnets"}, ""]}]}):
+        if wanted not in asserts:
+            yield f"a fleet without a network is let through: {text(wanted)}"
+
+
+def an_instance_is_closed(stack):
+    data = stack.properties("FleetLaunchTemplate").get("LaunchTemplateData", {})
+    if data.get("MetadataOptions") != {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1}:
+        yield "credentials of the instance can be had without a token, or from a container"
+    for device in data.get("BlockDeviceMappings", [{}]):
+        disk = device.get("Ebs", {})
+        if disk.get("Encrypted") is not True or disk.get("DeleteOnTermination") is not True:
+            yield "a disk of the instance is not encrypted, or outlives it"
+    if "KeyName" in data or "NetworkInterfaces" in data:
+        yield "a key pair, or an address whatever the subnet says"
+    groups = data.get("SecurityGroupIds")
+    if groups != [{"Fn::If": ["HasSecurityGroup", {"Ref": "FleetSecurityGroup"}, {"Fn::GetAtt": ["FleetSecurity", "GroupId"]}]}]:
+        yield f"the instance's security group is neither ours nor the one that is given: {groups}"
+    security = stack.properties("FleetSecurity")
+    if security.get("SecurityGroupIngress") or stack.of("AWS::EC2::SecurityGroupIngress"):
+        yield "something is let in"
+    ways = {(e.get("IpProtocol"), e.get("FromPort"), e.get("ToPort")) for e in security.get("SecurityGroupEgress", [{}])}
+    if ways != {("tcp", 443, 443), ("tcp", 80, 80)}:
+        yield f"more than HTTPS and HTTP is let out, or less: {ways}"
+
+
+def an_instance_is_what_the_parameters_say(stack):
+    data = stack.properties("FleetLaunchTemplate").get("LaunchTemplateData", {})
+    if data.get("ImageId") != {"Fn::Sub": "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-${Architecture}"}:
+        yield f"another image than the newest of the architecture: {text(data.get('ImageId'))}"
+    if data.get("InstanceType") != {"Ref": "FleetInstanceType"}:
+        yield "another type than the parameter's"
+    if data.get("Monitoring") != {"Enabled": True}:
+        yield "metrics of five minutes are too late for alarms of one"
+    if ref(data.get("IamInstanceProfile", {}).get("Arn")) != "FleetInstanceProfile" or [ref(r) for r in stack.properties("FleetInstanceProfile").get("Roles", [])] != ["FleetRole"]:
+        yield "the instance has another role"
+    group = stack.properties("FleetGroup")
+    if (group.get("MinSize"), group.get("MaxSize"), group.get("VPCZoneIdentifier")) != ({"Ref": "FleetMin"}, {"Ref": "FleetMax"}, {"Ref": "FleetSubnets"}):
+        yield "the group is not as large as the parameters say, or elsewhere"
+    if "DesiredCapacity" in group:
+        yield "each deployment sets the number of instances back"
+    mixed = group.get("MixedInstancesPolicy", {})
+    if mixed.get("InstancesDistribution", {}).get("OnDemandPercentageAboveBaseCapacity") != {"Fn::If": ["IsSpot", 0, 100]}:
+        yield "Spot is not what the parameter says"
+    template = mixed.get("LaunchTemplate", {}).get("LaunchTemplateSpecification", {})
+    if template.get("Version") != {"Fn::GetAtt": ["FleetLaunchTemplate", "LatestVersionNumber"]} or "AutoScalingRollingUpdate" not in stack.resources["FleetGroup"].get("UpdatePolicy", {}):
+        yield "instances stay as they were when the template changes"
+    if not 86400 <= group.get("MaxInstanceLifetime", 0) <= 30 * 86400:
+        yield "an instance grows old without patches"
+    notices = group.get("NotificationConfigurations", [])
+    if [(ref(n["TopicARN"]), n["NotificationTypes"]) for n in notices] != [("NoticeTopic", ["autoscaling:EC2_INSTANCE_LAUNCH_ERROR"])]:
+        yield "nobody hears of an instance that cannot be started"
+
+
+def setting_of(unit, name):
+    """A number of a unit of systemd."""
+    found = re.search(rf"^{name}=(\d+)$", unit, flags=re.M)
+    return int(found[1]) if found else 0
+
+
+def an_instance_drains_before_it_ends(stack):
+    """Work in flight, then systemd, then Auto Scaling: each waits longer than what it waits for."""
+    hooks = stack.properties("FleetGroup").get("LifecycleHookSpecificationList", [])
+    if [(h.get("LifecycleTransition"), h.get("DefaultResult")) for h in hooks] != [("autoscaling:EC2_INSTANCE_TERMINATING", "CONTINUE")]:
+        yield f"an instance that ends is not waited for, or for ever: {hooks}"
+        return
+    unit = stack.tree["fleet"]["tranship-worker.service"]
+    stops, drains = setting_of(unit, "TimeoutStopSec"), stack.tree["drain"]
+    if not drains < stops < hooks[0].get("HeartbeatTimeout", 3600) <= 15 * MINUTE:
+        yield f"a drain of {drains} s, a stop of {stops} s and a hook of {hooks[0].get('HeartbeatTimeout')} s do not follow each other"
+    # Spot says so two minutes before.
+    if drains >= 2 * MINUTE:
+        yield f"a drain of {drains} s is longer than Spot waits"
+    if "ExecStopPost=/usr/bin/python3 -I /opt/tranship/fleet.py ended" not in unit:
+        yield "nobody says that the drain is over"
+    user_data = user_data_of(stack)
+    for name, wanted in (("FLEET_GROUP", stack.properties("FleetGroup").get("AutoScalingGroupName", {}).get("Fn::Sub")), ("FLEET_HOOK", hooks[0].get("LifecycleHookName")),
+                         ("WORKER_FUNCTION", stack.properties("WorkerFunction").get("FunctionName", {}).get("Fn::Sub")), ("FLEET_LOG_GROUP", stack.properties("FleetLogGroup").get("LogGroupName", {}).get("Fn::Sub")),
+                         ("STACK", "${AWS::StackName}"), ("AWS_REGION", "${AWS::Region}")):
+        if f"\n{name}={wanted}\n" not in user_data:
+            yield f"the instance takes another {name} than {wanted}"
+
+
+def user_data_of(stack):
+    return stack.properties("FleetLaunchTemplate").get("LaunchTemplateData", {}).get("UserData", {}).get("Fn::Base64", {}).get("Fn::Sub", "")
+
+
+def user_data_brings_the_folder(stack):
+    user_data = user_data_of(stack)
+    if not user_data.startswith("#!/bin/bash\n") or len(user_data) > 8192:
+        yield f"user data is no script, or too long for a person and for EC2: {len(user_data)} letters"
+    layers = stack.of("AWS::Lambda::LayerVersion")
+    if len(layers) != 1 or stack.source["Resources"].get("FleetFiles", {}).get("Properties", {}).get("ContentUri") != "fleet/":
+        yield "the folder fleet/ is not deployed"
+    for name in layers:
+        if f"${{{name}}}" not in user_data:
+            yield "user data fetches another folder"
+    if re.search(r"\$\{(?!AWS::|FleetFiles)", user_data):
+        yield "a variable of the shell in braces is CloudFormation's"
+    if "bash /opt/tranship/setup" not in user_data:
+        yield "the setup is not run"
+
+
+def long_links_are_provided_for(stack):
+    """BBR with fq, and buffers for 200 ms at a gigabit and more, before the worker is started."""
+    set_ = dict(re.findall(r"^([a-z0-9_.]+) = (.+)$", stack.tree["fleet"]["sysctl.conf"], flags=re.M))
+    if (set_.get("net.core.default_qdisc"), set_.get("net.ipv4.tcp_congestion_control")) != ("fq", "bbr"):
+        yield "no BBR with fq"
+    for name in ("net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem", "net.core.rmem_max", "net.core.wmem_max"):
+        if int(set_.get(name, "0").split()[-1]) < 32 << 20:
+            yield f"{name}: too little for 200 ms at a gigabit a second"
+    setup = stack.tree["fleet"]["setup"]
+    if not re.search(r"^kernel$\n^units$", setup, flags=re.M) or "tcp_bbr" not in setup or "/etc/sysctl.d/90-tranship.conf" not in setup:
+        yield "the setup does not tell the kernel, or too late"
+
+
+def the_group_grows_fast_and_shrinks_slowly(stack):
+    p = {name: stack.properties(name) for name in ("FleetOut", "FleetIn", "FleetOutAlarm", "FleetInAlarm")}
+    for alarm, policy in SCALES.items():
+        if [ref(a) for a in p[alarm].get("AlarmActions", [])] != [policy] or ref(p[policy].get("AutoScalingGroupName")) != "FleetGroup":
+            yield f"{alarm}: does not scale the group"
+    steps = {name: [s["ScalingAdjustment"] for s in p[name].get("StepAdjustments", [])] for name in ("FleetOut", "FleetIn")}
+    if not steps["FleetOut"] or steps["FleetOut"] != sorted(steps["FleetOut"]) or steps["FleetOut"][0] < 1 or max(steps["FleetOut"]) < 4:
+        yield f"a flood is met with {steps['FleetOut']} instances"
+    if steps["FleetIn"] != [-1]:
+        yield f"instances end {steps['FleetIn']} at a time"
+    for name, periods, than in (("FleetOutAlarm", 1, "GreaterThanThreshold"), ("FleetInAlarm", 15, "LessThanThreshold")):
+        alarm = p[name]
+        seconds = {m["MetricStat"]["Period"] for m in alarm.get("Metrics", []) if "MetricStat" in m}
+        if alarm.get("EvaluationPeriods") != periods or seconds != {60} or alarm.get("ComparisonOperator") != than or alarm.get("Threshold") != 1:
+            yield f"{name}: out after a minute, in after fifteen; here {alarm.get('EvaluationPeriods')} periods of {seconds} s, {alarm.get('ComparisonOperator')} {alarm.get('Threshold')}"
+        told = {m["Id"]: (m["MetricStat"]["Metric"]["MetricName"], ref(m["MetricStat"]["Metric"]["Dimensions"][0]["Value"])) for m in alarm.get("Metrics", []) if "MetricStat" in m}
+        known = {"waiting": ("ApproximateNumberOfMessagesVisible", "LargeQueue"), "flying": ("ApproximateNumberOfMessagesNotVisible", "LargeQueue"), "instances": ("GroupInServiceInstances", "FleetGroup")}
+        if not told or any(known.get(i) != what for i, what in told.items()):
+            yield f"{name}: looks at {told}"
+    # A queue that says nothing is empty.
+    if (p["FleetOutAlarm"].get("TreatMissingData"), p["FleetInAlarm"].get("TreatMissingData")) != ("notBreaching", "breaching"):
+        yield "a queue that has told nothing for hours starts instances, or keeps them"
+    collected = stack.properties("FleetGroup").get("MetricsCollection", [{}])[0]
+    if "GroupInServiceInstances" not in collected.get("Metrics", []) or collected.get("Granularity") != "1Minute":
+        yield "the number of instances is not told each minute"
+
+
+def the_backlog_is_per_instance(stack):
+    """The alarms' arithmetic, worked out: the first message starts an instance, then each backlog another one."""
+    backlog = int(stack.template["Parameters"]["FleetBacklogPerInstance"]["Default"])
+
+    def worked_out(name, **numbers):
+        formula = next(m["Expression"] for m in stack.properties(name)["Metrics"] if "Expression" in m)
+        formula = formula["Fn::Sub"].replace("${FleetBacklogPerInstance}", str(backlog)) if isinstance(formula, dict) else formula
+        names = {"FILL": lambda value, _otherwise: value, "IF": lambda condition, then, otherwise: then if condition else otherwise, "__builtins__": {}}
+        # CloudWatch works out both ways of an IF, and drops what is divided by zero.
+        while True:
+            try:
+                return eval(formula, names, numbers)  # noqa: S307, a formula of the template in a world of two names
+            except ZeroDivisionError:
+                numbers["instances"] = float("1e-9")
+
+    for waiting, instances, grows in ((0, 0, False), (1, 0, True), (backlog, 1, False), (backlog + 1, 1, True), (4 * backlog, 4, False), (0, 3, False)):
+        value = worked_out("FleetOutAlarm", waiting=waiting, instances=instances)
+        if (value > 1) is not grows:
+            yield f"{waiting} messages wait for {instances} instances, and it {'does not start' if grows else 'starts'} another"
+    for waiting, flying, instances, shrinks in ((0, 0, 0, False), (0, 0, 1, True), (0, 1, 1, False), (1, 1, 3, True), (0, 40, 2, False)):
+        value = worked_out("FleetInAlarm", waiting=waiting, flying=flying, instances=instances)
+        if (value < 1) is not shrinks:
+            yield f"{waiting} messages wait and {flying} are in flight with {instances} instances, and one {'does not end' if shrinks else 'ends'}"
+
+
+def a_worker_on_an_instance_may_do_no_more(stack):
+    """What one in Lambda may, and what an instance itself needs, each of this stack's own."""
+    more = rights(stack, "FleetRole") ^ rights(stack, "WorkerRole")
+    if more != OF_INSTANCES:
+        yield f"FleetRole and WorkerRole differ by {sorted(more ^ OF_INSTANCES)} besides"
+    wanted = {
+        "lambda:GetFunction": {"Fn::GetAtt": ["WorkerFunction", "Arn"]},
+        "lambda:GetLayerVersion": {"Ref": next(iter(stack.of("AWS::Lambda::LayerVersion")))},
+        "autoscaling:CompleteLifecycleAction": {"Fn::Sub": "arn:${AWS::Partition}:autoscaling:${AWS::Region}:${AWS::AccountId}:autoScalingGroup:*:autoScalingGroupName/" + stack.properties("FleetGroup").get("AutoScalingGroupName", {}).get("Fn::Sub", "")},
+    }
+    for name, statement in statements(stack):
+        for action in many(statement["Action"]):
+            if action in wanted and many(statement["Resource"]) != [wanted[action]]:
+                yield f"{name}: {action} on {text(statement['Resource'])}"
+    trust = stack.properties("FleetRole").get("AssumeRolePolicyDocument", {}).get("Statement", [])
+    if [s.get("Principal") for s in trust] != [{"Service": {"Fn::Sub": "ec2.${AWS::URLSuffix}"}}]:
+        yield "in China the service is called otherwise"
+
+
+def the_queue_of_the_largest_is_reached(stack):
+    """Who plans sends there, who works takes from there, and the finder looks at it and brings dead letters back."""
+    wanted = {
+        "LargeQueue": {
+            "FinderRole": {"sqs:SendMessage", "sqs:GetQueueAttributes"},
+            "WorkerRole": {"sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"},
+            "FleetRole": {"sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"},
+            "CompleterRole": {"sqs:SendMessage"},
+        },
+        "LargeDeadLetterQueue": {
+            "FinderRole": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
+            "WorkerRole": {"sqs:SendMessage"},
+            "FleetRole": {"sqs:SendMessage"},
+        },
+    }
+    for queue, roles in wanted.items():
+        for role in stack.of("AWS::IAM::Role"):
+            found = {a for s in statements_of(stack, role) for a in many(s["Action"]) if queue in [ref(r) for r in flat(many(s["Resource"]))]}
+            if found != roles.get(role, set()):
+                yield f"{role}: {sorted(found)} on {queue}, not {sorted(roles.get(role, set()))}"
 
 
 def nothing_is_allowed_that_is_not_used(stack):
@@ -692,4 +1000,4 @@ def nothing_is_allowed_that_is_not_used(stack):
 
 
 RULES = [value for name, value in list(globals().items()) if callable(value) and getattr(value, "__module__", "") == __name__
-         and name not in ("Stack", "ref", "flat", "many", "text", "default", "statements", "rights", "sizes_of")]
+         and name not in ("Stack", "ref", "flat", "many", "text", "default", "statements", "statements_of", "rights", "sizes_of", "body_of", "setting_of", "user_data_of")]

@@ -14,6 +14,7 @@ import unittest
 import yaml
 from samtranslator.translator.transform import transform
 
+import deployed
 import flaws
 import rules
 import unseen
@@ -90,7 +91,7 @@ def notices(code):
 def tree():
     settings = source("crates/tranship-stack/src/settings.rs")
     errors = source("crates/tranship-stack/src/failure.rs")
-    code = source("functions/*/src/*.rs", "crates/tranship-stack/src/*.rs")
+    code = source("functions/*/src/**/*.rs", "crates/tranship-stack/src/*.rs")
     metrics = re.sub(r"#\[cfg\(test\)\]\nmod tests \{.*?\n\}\n", "", code, flags=re.S)
     return {
         "settings": set(re.findall(r'"(TRANSHIP_[A-Z_]+)"', settings)),
@@ -102,6 +103,8 @@ def tree():
         "unseen": unseen.UNSEEN,
         "functions": {path.name for path in (ROOT / "functions").iterdir() if path.is_dir()},
         "deployment": (ROOT / "docs/DEPLOYMENT.md").read_text(),
+        "fleet": {path.name: path.read_text() for path in sorted((ROOT / "fleet").iterdir())},
+        "drain": numbers(source("crates/tranship-stack/src/settings/fleet.rs")).get("TRANSHIP_FLEET_DRAIN_SECONDS", (0, 0, 90))[2],
         "used": json.loads((ROOT / "tests/template/used-actions.json").read_text()),
     }
 
@@ -113,6 +116,8 @@ def read():
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://bucket/key"
+        if resource["Type"] == "AWS::Serverless::LayerVersion":
+            resource["Properties"]["ContentUri"] = "s3://bucket/key"
         if resource["Type"] == "AWS::Serverless::StateMachine":
             resource["Properties"]["DefinitionUri"] = "s3://bucket/key"
     parameters = {name: p.get("Default", "x") for name, p in template["Parameters"].items()}
@@ -155,6 +160,67 @@ class Template(unittest.TestCase):
 
     def test_every_rule_is_kept(self):
         self.assertEqual(findings(self.stack), ({}, {}))
+
+    def test_without_a_fleet_nothing_of_it_is_made(self):
+        for parameters in ({}, {"Fleet": "ec2", "LargeObjectMiB": 0}, {"Fleet": "off", "LargeObjectMiB": 64, "FleetSecurityGroup": "sg-0"}):
+            with self.subTest(**parameters):
+                deployment = deployed.Deployment(self.stack.template, **parameters)
+                self.assertEqual(list(deployment.refused()) if "Fleet" not in parameters else [], [])
+                self.assertEqual([n for n in {**deployment.resources, **deployment.outputs} if re.match("Fleet|Large", n)], [])
+                of_fleet = {"AWS::EC2", "AWS::AutoScaling"}
+                self.assertEqual([n for n, r in deployment.resources.items() if r["Type"].rpartition("::")[0] in of_fleet], [])
+                whole = json.dumps(deployment.resources)
+                self.assertNotRegex(whole, "autoscaling|ec2|LargeQueue|LargeDeadLetter|lambda:GetFunction")
+                variables = deployment.resources["WorkerFunction"]["Properties"]["Environment"]["Variables"]
+                self.assertEqual({n: v for n, v in variables.items() if "LARGE" in n}, {"TRANSHIP_LARGE_OBJECT_MIB": "0", "TRANSHIP_LARGE_QUEUE_URL": "", "TRANSHIP_LARGE_DEAD_LETTER_QUEUE_URL": ""})
+
+    def test_with_a_fleet_all_of_it_is_made(self):
+        network = {"FleetVpc": "vpc-0", "FleetSubnets": "subnet-0,subnet-1"}
+        layer = next(iter(self.stack.of("AWS::Lambda::LayerVersion")))
+        for parameters, made in (
+            ({"Fleet": "elsewhere"}, rules.OF_LARGE_QUEUE),
+            ({"Fleet": "ec2", **network}, rules.OF_LARGE_QUEUE | rules.OF_FLEET | {layer, "FleetSecurity"}),
+            ({"Fleet": "ec2", "FleetSecurityGroup": "sg-0", **network}, rules.OF_LARGE_QUEUE | rules.OF_FLEET | {layer}),
+        ):
+            with self.subTest(**parameters):
+                deployment = deployed.Deployment(self.stack.template, **parameters)
+                self.assertEqual(list(deployment.refused()), [])
+                self.assertEqual({n for n in deployment.resources if re.match("Fleet|Large", n)}, made)
+                variables = deployment.resources["WorkerFunction"]["Properties"]["Environment"]["Variables"]
+                self.assertEqual((variables["TRANSHIP_LARGE_OBJECT_MIB"], variables["TRANSHIP_LARGE_QUEUE_URL"]), ({"Ref": "LargeObjectMiB"}, {"Ref": "LargeQueue"}))
+
+    def test_what_is_named_is_made(self):
+        """No resource and no output names another one that its parameters leave out."""
+        key = {"KmsKeyArn": "arn:aws:kms:eu-central-1:111122223333:key/1", "SourceCredentials": "source", "DestinationCredentials": "destination"}
+        for fleet in ("off", "elsewhere", "ec2"):
+            for more in ({}, key, {"Delete": "true", "FleetSecurityGroup": "sg-0", "WorkerReservedConcurrency": 5}):
+                with self.subTest(fleet=fleet, more=more):
+                    deployment = deployed.Deployment(self.stack.template, Fleet=fleet, FleetVpc="vpc-0", **more)
+                    whole = json.dumps([deployment.resources, deployment.outputs])
+                    named = set(re.findall(r'{"Ref": "([A-Za-z0-9:]+)"}', whole)) | set(re.findall(r'"Fn::GetAtt": \["([A-Za-z0-9]+)"', whole))
+                    named |= {n for n in re.findall(r"\$\{([A-Za-z0-9]+)(?:\.[A-Za-z]+)?\}", whole)}
+                    # Names of the one Sub that has its own, and of the machine's definition.
+                    known = set(deployment.resources) | set(self.stack.template["Parameters"]) | set(deployed.ACCOUNT) | {"Console", "Large", "Fleet", "CompleterFunctionArn"}
+                    self.assertEqual({n for n in named if not n.startswith("AWS::")} - known, set())
+
+    def test_a_fleet_that_cannot_be_is_refused_with_a_sentence(self):
+        network = {"FleetVpc": "vpc-0", "FleetSubnets": "subnet-0"}
+        for parameters, says in (
+            ({"Fleet": "ec2"}, ["FleetVpc", "FleetSubnets"]),
+            ({"Fleet": "ec2", "FleetVpc": "vpc-0"}, ["FleetSubnets"]),
+            ({"Fleet": "ec2", "FleetVpc": "vpc-0", "FleetSubnets": "subnet-0,"}, ["FleetSubnets"]),
+            ({"Fleet": "ec2", "Architecture": "x86_64", **network}, ["t3 or c6in"]),
+            ({"Fleet": "ec2", "FleetInstanceType": "c6in.large", **network}, ["t4g"]),
+            ({"Fleet": "ec2", "Architecture": "x86_64", "FleetInstanceType": "c6in.large", **network}, []),
+            ({"Fleet": "ec2", "FleetInstanceType": "c7gn.medium", **network}, []),
+            ({"Fleet": "elsewhere", "Architecture": "x86_64"}, []),
+            ({"Architecture": "x86_64"}, []),
+        ):
+            with self.subTest(**parameters):
+                said = list(deployed.Deployment(self.stack.template, **parameters).refused())
+                self.assertEqual(len(said), len(says), said)
+                for sentence, word in zip(said, says):
+                    self.assertIn(word, sentence)
 
     def test_every_flaw_is_found_and_every_rule_finds_one(self):
         self.assertGreaterEqual(len(flaws.FLAWS), 45)
