@@ -25,6 +25,7 @@ demo:
 # Everything that must pass.
 test: fmt lint template venv
 	$(PYTHON) -m unittest discover --start-directory tests/bridge
+	$(PYTHON) -m unittest discover --start-directory tests/models
 	$(CARGO) test --locked --workspace
 	$(VENV)/bin/python tests/template/seen.py target/cloud/used-actions.json
 
