@@ -11,6 +11,7 @@
 
 mod cost;
 mod events;
+mod fleet;
 mod halts;
 mod large;
 mod look;

@@ -8,6 +8,7 @@
 mod actions;
 pub mod call;
 pub mod http;
+pub mod poller;
 pub mod proxy;
 pub mod sam;
 pub mod sides;

@@ -17,7 +17,7 @@ use super::{Cloud, Parameters, elements};
 const WAIT_MAX: Duration = Duration::from_mins(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// What of a row is a time, in milliseconds.
-const TIMES: [&str; 9] = [
+const TIMES: [&str; 10] = [
     "due",
     "ended",
     "lease_until",
@@ -27,6 +27,7 @@ const TIMES: [&str; 9] = [
     "since",
     "started",
     "until",
+    "waiting_since",
 ];
 
 /// A function that ended with an error.
@@ -230,6 +231,13 @@ impl Stack {
     pub async fn drained(&self, queue: &str) {
         let empty = async || (self.depth(queue).await == (0, 0)).then_some(());
         self.until(&format!("{queue} is empty"), empty).await;
+    }
+
+    /// The settings that the template gives a function.
+    pub async fn settings(&self, function: &str) -> BTreeMap<String, String> {
+        let path = format!("/2015-03-31/functions/{}-{function}/configuration", self.name);
+        let known = self.cloud.rest("lambda", "GET", &path, None).await.unwrap();
+        serde_json::from_value(known["Environment"]["Variables"].clone()).unwrap()
     }
 
     /// Gives a function other settings than the template did.

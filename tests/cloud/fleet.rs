@@ -1,0 +1,240 @@
+//! The worker as a process of its own, on the queue of the largest objects of a deployed stack.
+
+use std::time::Duration;
+
+use tranship_server::{Backend, Fault as ServerFault, Formula, Matcher, Rule};
+use tranship_tests::cloud::poller::Poller;
+use tranship_tests::cloud::sides::Sides;
+use tranship_tests::cloud::stack::Stack;
+use tranship_tests::rig::{DESTINATION, MIB, SOURCE, noise};
+
+use crate::look::copied;
+
+/// A queue without instances of the stack's own, and small parts, so that there are several of them.
+const ELSEWHERE: [(&str, &str); 4] = [
+    ("Fleet", "elsewhere"),
+    ("LargeObjectMiB", "20"),
+    ("MultipartThresholdMiB", "5"),
+    ("PartSizeMiB", "5"),
+];
+
+fn polls(status: u16, body: &serde_json::Value) -> Option<()> {
+    (status == 200 && body["state"] == "polling" && !body["queue_answered_ms_ago"].is_null())
+        .then_some(())
+}
+
+#[tokio::test]
+async fn the_largest_objects_are_copied_by_who_polls_and_the_others_by_functions() {
+    let sides = Sides::start().await;
+    sides.put("large", noise(1, 32 * MIB));
+    sides.put("parts", noise(2, 12 * MIB));
+    sides.put("small", noise(3, MIB));
+    let stack = Stack::deploy("fleet", sides, &ELSEWHERE).await;
+    let mut poller = Poller::start(&stack, "i-1", &[]).await;
+    let report = stack.run().await;
+    assert_eq!(copied(&report), 3, "{report}");
+    stack.sides.expect_equal();
+    assert_eq!(stack.depth("LargeQueue").await, (0, 0), "each message was deleted");
+    let moved = poller.until("it tells", |_, body| body["bytes_moved"].as_u64()).await;
+    assert_eq!(moved, 32 << 20, "the large one and nothing else");
+    let status = stack.status().await;
+    let queues = status["queues"].as_array().unwrap();
+    assert!(queues.iter().any(|queue| queue["name"] == "large"), "{status}");
+
+    // Nothing is at work: the end comes as soon as the last long poll does.
+    poller.signal("TERM");
+    assert_eq!(poller.ended().await, Some(0));
+    let log = poller.log();
+    assert!(log.contains("draining") && log.contains("SIGTERM"), "{log}");
+    assert!(log.contains("FleetStreams") && log.contains("CloudWatchMetrics"), "{log}");
+    assert!(!log.contains("canary-secret"), "{log}");
+}
+
+/// A process that is told to end finishes the parts in its hands, and gives back the others at once.
+#[tokio::test]
+async fn a_drain_loses_nothing_and_copies_no_part_twice() {
+    let sides = Sides::start().await;
+    sides.put("large", noise(1, 60 * MIB));
+    // Every read takes a while, so that some are in flight when the end comes.
+    let slow = ServerFault::StallBody { after: 1 << 20, pause: Duration::from_secs(2) };
+    sides.source.faults().add(Rule::new(Matcher::on("GetObject"), slow));
+    let stack = Stack::deploy("drained", sides, &ELSEWHERE).await;
+    let few = [("TRANSHIP_FLEET_STREAMS", "4")];
+    let mut first = Poller::start(&stack, "i-1", &few).await;
+    stack.ask("run").await;
+    let at_work = async || {
+        let requests = stack.sides.source.requests();
+        (requests.count("GetObject") > 2).then_some(())
+    };
+    stack.until("parts are in flight", at_work).await;
+    first.signal("TERM");
+    assert_eq!(first.ended().await, Some(0), "{}", first.log());
+    let (waiting, in_flight) = stack.depth("LargeQueue").await;
+    assert!(waiting > 0 && in_flight == 0, "{waiting} wait, {in_flight} fly: {}", first.log());
+    let second = Poller::start(&stack, "i-2", &few).await;
+    let report = stack.end_of_run().await;
+    assert_eq!(copied(&report), 1, "{report}");
+    stack.sides.expect_equal();
+    let sent = stack.sides.destination.requests().count("UploadPart");
+    assert_eq!(sent, 12, "each part once: {}{}", first.log(), second.log());
+}
+
+/// A killed process gives its tasks back when they are hidden no more.
+#[tokio::test]
+async fn a_process_that_is_killed_is_replaced() {
+    let sides = Sides::start().await;
+    sides.put("large", noise(1, 30 * MIB));
+    let stall = ServerFault::StallBody { after: 1 << 20, pause: Duration::from_mins(10) };
+    sides.source.faults().add(Rule::once(Matcher::on("GetObject"), stall));
+    let stack = Stack::deploy("lost", sides, &ELSEWHERE).await;
+    let mut first = Poller::start(&stack, "i-1", &[]).await;
+    stack.ask("run").await;
+    let held = async || (stack.sides.source.faults().struck() > 0).then_some(());
+    stack.until("a read hangs", held).await;
+    first.signal("KILL");
+    assert_eq!(first.ended().await, None);
+    // It had hidden them for minutes; a test cannot wait for that, and sends them again.
+    stack.age(Duration::from_hours(2)).await;
+    let _second = Poller::start(&stack, "i-2", &[]).await;
+    let report = stack.end_of_run().await;
+    assert_eq!(copied(&report), 1, "{report}");
+    stack.sides.expect_equal();
+}
+
+/// Nobody polls: after a while the functions do, and leave it again when somebody comes.
+#[tokio::test]
+async fn what_a_dead_fleet_leaves_is_taken_by_functions() {
+    let sides = Sides::start().await;
+    sides.put("large", noise(1, 24 * MIB));
+    let stack = Stack::deploy("dead", sides, &ELSEWHERE).await;
+    stack.ask("run").await;
+    let waits = async || (stack.depth("LargeQueue").await.0 > 0).then_some(());
+    stack.until("its tasks wait", waits).await;
+    stack.ask("sweep").await;
+    assert!(stack.depth("LargeQueue").await.0 > 0, "an instance may be starting");
+    stack.age(Duration::from_mins(16)).await;
+    let report = stack.end_of_run().await;
+    assert_eq!(copied(&report), 1, "{report}");
+    stack.sides.expect_equal();
+    let log = stack.log("finder").await.join("\n");
+    assert!(log.contains("no instance has shown itself: functions take them"), "{log}");
+    let poller = Poller::start(&stack, "i-1", &[]).await;
+    poller.until("it polls", polls).await;
+    stack.ask("sweep").await;
+    let off = async || {
+        let path = format!("/2015-03-31/event-source-mappings/{}", stack.resource("LargeTasks"));
+        let mapping = stack.cloud.rest("lambda", "GET", &path, None).await.unwrap();
+        (mapping["State"] == "Disabled").then_some(())
+    };
+    stack.until("the mapping is off", off).await;
+}
+
+/// What stops the whole transfer stops this process from taking more, and not from living.
+#[tokio::test]
+async fn an_open_breaker_is_obeyed() {
+    let sides = Sides::start().await;
+    sides.put("large", noise(1, 24 * MIB));
+    let stack = Stack::deploy("obeys", sides, &ELSEWHERE).await;
+    let poller = Poller::start(&stack, "i-1", &[]).await;
+    poller.until("it polls", polls).await;
+    stack.ask("pause").await;
+    let halted = |status, body: &serde_json::Value| {
+        (status == 200 && body["state"] == "halted").then_some(())
+    };
+    poller.until("it halts", halted).await;
+    stack.ask("resume").await;
+    poller.until("it goes on", polls).await;
+    let report = stack.run().await;
+    assert_eq!(copied(&report), 1, "{report}");
+    stack.sides.expect_equal();
+}
+
+/// Settings and queues that cannot be used are said clearly, in the log and at the health endpoint.
+#[tokio::test]
+async fn what_is_wrong_is_said() {
+    let sides = Sides::start().await;
+    let stack = Stack::deploy("wrong", sides, &ELSEWHERE).await;
+    for (name, value, says) in [
+        ("TRANSHIP_LARGE_QUEUE_URL", "", "there is no other queue to poll"),
+        ("TRANSHIP_FLEET_HEALTH", "nowhere", "TRANSHIP_FLEET_HEALTH"),
+        ("TRANSHIP_FLEET_DRAIN_SECONDS", "soon", "TRANSHIP_FLEET_DRAIN_SECONDS"),
+        ("TRANSHIP_TABLE", "", "TRANSHIP_TABLE"),
+    ] {
+        let mut more = vec![(name, value)];
+        if name == "TRANSHIP_LARGE_QUEUE_URL" {
+            more.push(("TRANSHIP_LARGE_OBJECT_MIB", "0"));
+        }
+        let mut poller = Poller::start(&stack, "i-1", &more).await;
+        assert_eq!(poller.ended().await, Some(2), "{name}");
+        let log = poller.log();
+        assert!(log.contains(says) && log.contains("cannot begin"), "{name}: {log}");
+    }
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut poller =
+        Poller::start(&stack, "i-1", &[("TRANSHIP_FLEET_HEALTH", address.as_str())]).await;
+    assert_eq!(poller.ended().await, Some(2));
+    assert!(poller.log().contains("in use"), "{}", poller.log());
+
+    // A queue that it may not read, or that is not there: it says so, and goes on asking.
+    let gone = format!("{}/123456789012/none", stack.cloud.proxy.endpoint());
+    let mut poller =
+        Poller::start(&stack, "i-1", &[("TRANSHIP_LARGE_QUEUE_URL", gone.as_str())]).await;
+    let troubled = |status, body: &serde_json::Value| {
+        (status == 503 && body["state"] == "troubled").then_some(())
+    };
+    poller.until("it is troubled", troubled).await;
+    assert!(!poller.has_ended());
+    assert!(poller.log().contains("the queue cannot be read: check the role"), "{}", poller.log());
+}
+
+/// A message that is no task goes to the dead letters of its own queue.
+#[tokio::test]
+async fn a_message_that_cannot_be_read_goes_to_its_own_dead_letters() {
+    let sides = Sides::start().await;
+    let stack = Stack::deploy("unread", sides, &ELSEWHERE).await;
+    let _poller = Poller::start(&stack, "i-1", &[]).await;
+    stack.send("LargeQueue", "no task").await;
+    let dead = async || (stack.depth("LargeDeadLetterQueue").await.0 == 1).then_some(());
+    stack.until("it is a dead letter", dead).await;
+    assert_eq!(stack.depth("LargeQueue").await, (0, 0));
+    let retried = stack.ask("retry").await;
+    assert_eq!(retried["redriven"]["large"], 1, "{retried}");
+}
+
+/// Several processes share what there is, and one limit of bandwidth.
+#[tokio::test]
+async fn processes_share_the_tasks_and_a_limit() {
+    let sides = Sides::start().await;
+    let formula = Formula {
+        count: 1,
+        sizes: vec![256 << 20],
+        part_size: Some(8 << 20),
+        ..Formula::default()
+    };
+    let key = formula.key(0);
+    sides.here().create_synthetic_bucket(SOURCE, formula, Backend::Memory);
+    let hashed = Backend::Synthetic { hash_writes: true };
+    sides.there().create_synthetic_bucket(DESTINATION, Formula::default(), hashed);
+    let limited = [&ELSEWHERE[..], &[("BandwidthMiBPerSecond", "32")]].concat();
+    let stack = Stack::deploy("shared", sides, &limited).await;
+    let pollers = [
+        Poller::start(&stack, "i-1", &[("TRANSHIP_FLEET_STREAMS", "4")]).await,
+        Poller::start(&stack, "i-2", &[("TRANSHIP_FLEET_STREAMS", "4")]).await,
+    ];
+    let began = std::time::Instant::now();
+    let report = stack.run().await;
+    assert_eq!(copied(&report), 1, "{report}");
+    let there = stack.sides.there().get(DESTINATION, &key).unwrap();
+    assert_eq!(there.content.len(), 256 << 20);
+    let mut moved = Vec::new();
+    for poller in &pollers {
+        moved.push(poller.until("it tells", |_, body| body["bytes_moved"].as_u64()).await);
+    }
+    assert!(moved.iter().all(|moved| *moved > 0), "one did it all: {moved:?}");
+    assert_eq!(moved.iter().sum::<u64>(), 256 << 20, "no part twice");
+    // A limit is a promise about time, the one thing here that may be asserted of it: not faster.
+    let rate = 256.0 / began.elapsed().as_secs_f64();
+    assert!(rate <= 35.2, "{rate} MiB/s");
+    println!("a limit of 32 MiB/s, two processes: {rate:.1} MiB/s, the whole run counted");
+}
