@@ -1,5 +1,5 @@
 # The two commands that matter are `make demo` and `make test`; the others are pieces of them.
-.PHONY: demo test check fmt lint template faults model simulate fuzz bench peers real venv
+.PHONY: demo test check fmt lint template fleet faults model simulate fuzz bench peers real venv
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -23,7 +23,7 @@ demo:
 	$(CARGO) run --locked --package tranship-cli --bin tranship -- demo
 
 # Everything that must pass.
-test: fmt lint template venv
+test: fmt lint template fleet venv
 	$(PYTHON) -m unittest discover --start-directory tests/bridge
 	$(PYTHON) -m unittest discover --start-directory tests/models
 	$(CARGO) test --locked --workspace
@@ -93,6 +93,10 @@ template: $(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP)
 	$(SAM_VENV)/bin/cfn-lint --regions us-east-1 cn-north-1 us-gov-west-1 --template target/translated.json
 	$(CHECKOV) --file template.yaml
 	$(CHECKOV) --file target/translated.json
+
+# The fleet's user data, scripts and units, in a clean root file system; without root where users may make namespaces.
+fleet: $(STAMP)
+	$(VENV)/bin/python -m unittest discover --start-directory tests/fleet
 
 # A short look at real accounts, minutes: the variables TRANSHIP_REAL_… name them, see CONTRIBUTING.md.
 real:

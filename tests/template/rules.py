@@ -583,7 +583,7 @@ def the_environment_leaves_room(stack):
     # Lambda takes 4 KB as JSON; what a person gives (buckets, prefixes, endpoints, secrets) has to fit besides.
     for name, function in stack.of("AWS::Lambda::Function").items():
         variables = function["Properties"].get("Environment", {}).get("Variables", {})
-        for with_fleet, room in ((False, 1190), (True, 950)):
+        for with_fleet, room in ((False, 1190), (True, 990)):
             sizes = {key: sizes_of(stack, value, with_fleet) for key, value in variables.items()}
             taken = len(json.dumps(sizes, separators=(",", ":")))
             if taken > 4096 - room:

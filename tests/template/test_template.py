@@ -11,11 +11,11 @@ import pathlib
 import re
 import unittest
 
-import yaml
 from samtranslator.translator.transform import transform
 
 import deployed
 import flaws
+import language
 import rules
 import unseen
 
@@ -24,26 +24,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # The translator asks for one, and no rule depends on it.
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
-
-
-class Tags(yaml.SafeLoader):
-    """Reads the short forms of CloudFormation's functions."""
-
-
-def long_form(loader, suffix, node):
-    name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-        if suffix == "GetAtt":
-            value = value.split(".", 1)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)
-    return {name: value}
-
-
-Tags.add_multi_constructor("!", long_form)
 
 
 class NoPolicies:
@@ -110,7 +90,7 @@ def tree():
 
 
 def read():
-    template = yaml.load((ROOT / "template.yaml").read_text(), Loader=Tags)  # noqa: S506, a SafeLoader
+    template = language.read(ROOT / "template.yaml")
     source = copy.deepcopy(template)
     # Where the code lies is for the build; the service is given a place in a bucket.
     for resource in template["Resources"].values():
