@@ -1,5 +1,5 @@
 # The two commands that matter are `make demo` and `make test`; the others are pieces of them.
-.PHONY: demo test check fmt lint template fleet faults model simulate fuzz bench peers real venv
+.PHONY: demo test check fmt lint template fleet faults links model simulate fuzz bench peers real venv
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -44,6 +44,11 @@ lint:
 # some. Takes an hour.
 faults:
 	$(CARGO) test --locked --workspace --test pipeline -- --ignored --nocapture every_fault
+
+# The fleet over an emulated long link, at a limit, and under kills, stops and cuts, each process in a network of
+# its own: takes root and a quarter of an hour. TRANSHIP_GIB=40 and TRANSHIP_SEED=2 copy more, and torment otherwise.
+links: venv
+	$(CARGO) test --locked --workspace --test cloud -- --ignored --nocapture --test-threads 1 links::
 
 # CPU per GB and per object, memory and requests, beside the peers that are installed; release build.
 # ARGS='--case small --runs 3' narrows it.

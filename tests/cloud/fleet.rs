@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tranship_server::{Backend, Fault as ServerFault, Formula, Matcher, Rule};
+use tranship_tests::cloud::metadata::Metadata;
 use tranship_tests::cloud::poller::Poller;
 use tranship_tests::cloud::sides::Sides;
 use tranship_tests::cloud::stack::Stack;
@@ -237,4 +238,32 @@ async fn processes_share_the_tasks_and_a_limit() {
     let rate = 256.0 / began.elapsed().as_secs_f64();
     assert!(rate <= 35.2, "{rate} MiB/s");
     println!("a limit of 32 MiB/s, two processes: {rate:.1} MiB/s, the whole run counted");
+}
+
+/// An instance that is about to end says so in its metadata: then the process drains.
+#[tokio::test]
+async fn an_instance_that_is_taken_away_drains() {
+    let sides = Sides::start().await;
+    let stack = Stack::deploy("taken", sides, &ELSEWHERE).await;
+    for (path, text, says) in [
+        ("autoscaling/target-lifecycle-state", "Terminated", "the Auto Scaling group takes"),
+        ("spot/instance-action", r#"{"action":"terminate"}"#, "is about to be taken back"),
+    ] {
+        let metadata = Metadata::start("i-0123456789abcdef0").await;
+        metadata.tell("autoscaling/target-lifecycle-state", "InService");
+        let more = [
+            ("AWS_EC2_METADATA_DISABLED", "false"),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint()),
+            ("TRANSHIP_FLEET_INSTANCE", ""),
+        ];
+        let mut poller = Poller::start(&stack, "i-1", &more).await;
+        let name = poller.until("it polls", |status, body| {
+            polls(status, body)?;
+            body["instance"].as_str().map(str::to_owned)
+        });
+        assert_eq!(name.await, "i-0123456789abcdef0");
+        metadata.tell(path, text);
+        assert_eq!(poller.ended().await, Some(0), "{path}: {}", poller.log());
+        assert!(poller.log().contains(says), "{path}: {}", poller.log());
+    }
 }

@@ -14,6 +14,7 @@ mod events;
 mod fleet;
 mod halts;
 mod large;
+mod links;
 mod look;
 mod messages;
 mod roles;

@@ -73,7 +73,6 @@ class Inputs(unittest.TestCase):
         task = constant("crates/tranship-core/src/policy.rs", r"bytes_per_parts_task: ([0-9]+ << [0-9]+),")
         self.assertEqual(model["task"] * fleet.MIB, task)
 
-    @unittest.skipUnless("  FleetMax:" in TEMPLATE, "the template has no fleet")
     def test_those_of_the_fleet_are_the_templates(self):
         self.assertEqual(fleet.Model()["instances"], default_of("FleetMax"))
         self.assertEqual(default_of("LargeObjectMiB") * fleet.MIB, fleet.GIB)

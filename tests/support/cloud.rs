@@ -8,6 +8,7 @@
 mod actions;
 pub mod call;
 pub mod http;
+pub mod metadata;
 pub mod poller;
 pub mod proxy;
 pub mod sam;

@@ -13,6 +13,7 @@ pub mod faulty;
 pub mod functions;
 pub mod keys;
 pub mod ledger;
+pub mod namespace;
 /// What the fuzzer's programs do; they belong to a workspace that needs another toolchain.
 #[path = "../../fuzz/src/lib.rs"]
 pub mod programs;

@@ -6,6 +6,7 @@ pub mod batch;
 pub mod breaker;
 pub mod deadline;
 pub mod failure;
+pub mod health;
 pub mod lines;
 pub mod log;
 pub mod metrics;

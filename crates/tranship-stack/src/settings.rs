@@ -10,6 +10,7 @@ mod read;
 mod tests;
 
 use tranship_adapters::stores::s3::vendors::{AMAZON, COMPATIBLE, Vendor, abiding};
+use tranship_core::link::PIECE_BYTES;
 use tranship_core::location::{Location, Transfer};
 use tranship_core::policy::{Compare, DeleteGuard, Limits, Overwrite, Policy};
 
@@ -21,6 +22,8 @@ use self::read::{Reader, Word};
 /// scan come the objects, the parts, and a few epochs of an object that keeps changing.
 const HOPS_MAX: u32 = 8;
 const MIB: u64 = 1 << 20;
+/// What a function needs besides the pieces of parts: buffers of 32 streams, and itself.
+const BASE_MEMORY_BYTES: u64 = 128 * MIB;
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 
 /// How a side's requests are signed.
@@ -119,7 +122,7 @@ pub struct Settings {
     pub message_bytes_max: usize,
     /// Of everybody who works on the transfer, together.
     pub bandwidth_bytes_per_second: Option<u64>,
-    /// A part that comes slowly may have several connections, for which a function has no memory.
+    /// A part that comes slowly may have several connections: there is memory for their pieces.
     pub spreads: bool,
     pub own: Own,
     /// Names everything that decides what a run copies.
@@ -191,7 +194,7 @@ impl Settings {
                 65_536..=1_048_576,
                 262_144,
             )),
-            spreads: false,
+            spreads: has_memory_to_spread(&mut read, policy.limits.streams_max),
             bandwidth_bytes_per_second: (bandwidth > 0).then_some(bandwidth * MIB),
             own,
             fingerprint: String::new(),
@@ -366,6 +369,13 @@ fn policy(read: &mut Reader<'_>) -> Policy {
         },
         ..Policy::default()
     }
+}
+
+/// Whether this function has memory for what waits of parts in pieces. Lambda says how much it has.
+fn has_memory_to_spread(read: &mut Reader<'_>, streams: usize) -> bool {
+    let memory_mib = read.number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0..=u64::MAX, 0);
+    let pieces_bytes = PIECE_BYTES * u64::try_from(streams).unwrap_or(u64::MAX);
+    memory_mib * MIB >= BASE_MEMORY_BYTES + pieces_bytes
 }
 
 /// From which size on the parts of an object go to the queue of the largest. 0 is never.

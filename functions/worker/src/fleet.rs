@@ -71,8 +71,11 @@ pub(crate) async fn run(variable: impl Fn(&str) -> Option<String>) -> ExitCode {
         Ok(fleet) => Arc::new(fleet),
         Err(failure) => return refuse(&failure.message),
     };
-    let health = match health::listen(fleet.settings.health).await {
-        Ok(listener) => tokio::spawn(health::serve(listener, Arc::clone(&fleet))),
+    let health = match tranship_stack::health::listen(fleet.settings.health).await {
+        Ok(listener) => {
+            let fleet = Arc::clone(&fleet);
+            tokio::spawn(tranship_stack::health::serve(listener, move || health::of(&fleet)))
+        }
         Err(error) => {
             let address = fleet.settings.health;
             return refuse(&format!("TRANSHIP_FLEET_HEALTH: {address} cannot be used: {error}"));

@@ -9,10 +9,11 @@ use sha2::{Digest as _, Sha256};
 use super::{ACCOUNT, PACKAGES, Parameters, REGION};
 
 /// What a build depends on, from the root of the workspace.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     "Cargo.lock",
     "Cargo.toml",
     "crates",
+    "fleet",
     "functions",
     "statemachine",
     "template.yaml",

@@ -1,19 +1,9 @@
-//! The health endpoint: one answer, for whoever looks after the process on this machine.
+//! How this process is, for whoever asks its health endpoint.
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tranship_stack::health::Health;
 
 use super::Fleet;
 
@@ -22,42 +12,8 @@ const SILENT_MS: u64 = 5 * 60 * 1_000;
 /// Where one that never answered is troubled already.
 const NEVER_MS: u64 = 60 * 1_000;
 
-pub(super) async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address).await
-}
-
-/// Answers until the process ends.
-pub(super) async fn serve(listener: TcpListener, fleet: Arc<Fleet>) {
-    loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
-        let fleet = Arc::clone(&fleet);
-        let service = service_fn(move |request: Request<Incoming>| {
-            let fleet = Arc::clone(&fleet);
-            async move { Ok::<_, Infallible>(answer(&fleet, &request)) }
-        });
-        tokio::spawn(async move {
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-            // Whoever hung up does not want to know.
-            connection.await.ok();
-        });
-    }
-}
-
-fn answer(fleet: &Fleet, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let (status, body) = if request.uri().path() != "/health" {
-        (StatusCode::NOT_FOUND, json!({ "error": "ask for /health" }))
-    } else if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        (StatusCode::METHOD_NOT_ALLOWED, json!({ "error": "only GET" }))
-    } else if is_troubled(fleet) {
-        (StatusCode::SERVICE_UNAVAILABLE, state(fleet))
-    } else {
-        (StatusCode::OK, state(fleet))
-    };
-    let mut response = Response::new(Full::new(Bytes::from(format!("{body}\n"))));
-    *response.status_mut() = status;
-    let json = hyper::header::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(hyper::header::CONTENT_TYPE, json);
-    response
+pub(super) fn of(fleet: &Fleet) -> Health {
+    Health { is_well: !is_troubled(fleet), says: state(fleet) }
 }
 
 /// Whether a queue that is to be polled does not answer.
