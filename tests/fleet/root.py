@@ -18,7 +18,8 @@ STANDS_IN = ("aws", "curl", "dnf", "journalctl", "modprobe", "sleep", "sysctl", 
 FOLDERS = ("dev", "etc/modules-load.d", "etc/sysctl.d", "etc/systemd/system", "opt", "run", "services", "sys/class/net/lo", "sys/class/net/ens5", "tmp", "usr/bin", "var/lib", "var/log")
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
 UNSHARE = ["unshare", "--map-root-user", "--mount", "--pid", "--net", "--fork", "--kill-child"]
-SECONDS_MAX = 60
+# A process that hangs is an error; a machine that is busy is none.
+SECONDS_MAX = 300
 
 
 def why_not():

@@ -9,8 +9,7 @@ class Deployment:
     def __init__(self, template, **parameters):
         self.template = template
         given = {name: p.get("Default", "x") for name, p in template["Parameters"].items()} | parameters
-        lists = {name for name, p in template["Parameters"].items() if p["Type"] == "CommaDelimitedList"}
-        self.parameters = {name: str(value).split(",") if name in lists else str(value) for name, value in given.items()}
+        self.parameters = {name: str(value) for name, value in given.items()}
         resources = {name: r for name, r in template["Resources"].items() if self.holds(r.get("Condition"))}
         self.resources = {name: self.chosen(r) for name, r in resources.items()}
         self.outputs = {name: self.chosen(o) for name, o in template["Outputs"].items() if self.holds(o.get("Condition"))}
@@ -27,7 +26,7 @@ class Deployment:
         if kind == "Fn::Equals":
             return self.plain(of[0]) == self.plain(of[1])
         if kind == "Fn::Contains":
-            return self.plain(of[1]) in self.plain(of[0])
+            return self.plain(of[1]) in of[0]
         parts = [self.holds(part) for part in of]
         return {"Fn::And": all(parts), "Fn::Or": any(parts), "Fn::Not": not parts[0]}[kind]
 

@@ -182,6 +182,8 @@ FLAWS = {
     "large objects without a queue": lambda s: at(s, "FinderFunction")["Environment"]["Variables"].update(TRANSHIP_LARGE_OBJECT_MIB={"Ref": "LargeObjectMiB"}),
     "a fleet without a VPC": lambda s: s.template["Rules"]["FleetHasANetwork"]["Assertions"].pop(0),
     "a fleet without subnets": lambda s: s.template["Rules"]["FleetHasANetwork"]["Assertions"].pop(1),
+    "subnets with spaces": lambda s: s.template["Parameters"]["FleetSubnets"].update(AllowedPattern="[a-z0-9, -]*"),
+    "a rule that the service may not read": lambda s: s.template["Rules"]["FleetHasANetwork"]["Assertions"][1].update(Assert={"Fn::Not": [{"Fn::Contains": [{"Ref": "FleetSubnets"}, ""]}]}),
     "a network for a fleet that is off": lambda s: s.template["Rules"]["FleetHasANetwork"].pop("RuleCondition"),
     "Graviton for a package of Intel's": lambda s: s.template["Rules"]["FleetIsOfX86"]["Assertions"][0]["Assert"]["Fn::Contains"][0].append("t4g.small"),
     "a type that no rule lets through": lambda s: types(s).remove("c7gn.medium"),

@@ -773,13 +773,21 @@ def the_fleets_parameters_fit(stack):
         asserts = [a["Assert"] for a in rule.get("Assertions", [])]
         if rule.get("RuleCondition") != when or asserts != [{"Fn::Contains": [kinds, {"Ref": "FleetInstanceType"}]}]:
             yield f"{name}: a type that does not run the package is let through, or one that does is not"
+    pattern = stack.template["Parameters"]["FleetSubnets"].get("AllowedPattern", "")
+    for given, fits in (("", True), ("subnet-0a1b", True), ("subnet-0,subnet-1", True), ("subnet-0,", False), ("subnet-0, subnet-1", False), ("vpc-0", False)):
+        if bool(re.fullmatch(pattern, given)) is not fits:
+            yield f"FleetSubnets: {given!r} is {'refused' if fits else 'let through'}"
     network = rules.get("FleetHasANetwork", {})
     if network.get("RuleCondition") != {"Fn::Equals": [{"Ref": "Fleet"}, "ec2"]}:
         yield "FleetHasANetwork: asked of everybody, or of nobody"
     asserts = [a["Assert"] for a in network.get("Assertions", [])]
-    for wanted in ({"Fn::Not": [{"Fn::Equals": [{"Ref": "FleetVpc"}, ""]}]}, {"Fn::Not": [{"Fn::Contains": [{"Ref": "FleetSubnets"}, ""]}]}):
+    for wanted in ({"Fn::Not": [{"Fn::Equals": [{"Ref": "FleetVpc"}, ""]}]}, {"Fn::Not": [{"Fn::Equals": [{"Ref": "FleetSubnets"}, ""]}]}):
         if wanted not in asserts:
             yield f"a fleet without a network is let through: {text(wanted)}"
+    for name, rule in rules.items():
+        # Of other forms the service says nothing, and a rule that it cannot read keeps every stack from being made.
+        if re.search(r'"Fn::Contains": \[\{|Fn::(?!Contains|Equals|And|Or|Not)', text(rule)):
+            yield f"{name}: a form that is not documented"
 
 
 def an_instance_is_closed(stack):
@@ -814,7 +822,7 @@ def an_instance_is_what_the_parameters_say(stack):
     if ref(data.get("IamInstanceProfile", {}).get("Arn")) != "FleetInstanceProfile" or [ref(r) for r in stack.properties("FleetInstanceProfile").get("Roles", [])] != ["FleetRole"]:
         yield "the instance has another role"
     group = stack.properties("FleetGroup")
-    if (group.get("MinSize"), group.get("MaxSize"), group.get("VPCZoneIdentifier")) != ({"Ref": "FleetMin"}, {"Ref": "FleetMax"}, {"Ref": "FleetSubnets"}):
+    if (group.get("MinSize"), group.get("MaxSize"), group.get("VPCZoneIdentifier")) != ({"Ref": "FleetMin"}, {"Ref": "FleetMax"}, {"Fn::Split": [",", {"Ref": "FleetSubnets"}]}):
         yield "the group is not as large as the parameters say, or elsewhere"
     if "DesiredCapacity" in group:
         yield "each deployment sets the number of instances back"

@@ -188,7 +188,6 @@ class Template(unittest.TestCase):
         for parameters, says in (
             ({"Fleet": "ec2"}, ["FleetVpc", "FleetSubnets"]),
             ({"Fleet": "ec2", "FleetVpc": "vpc-0"}, ["FleetSubnets"]),
-            ({"Fleet": "ec2", "FleetVpc": "vpc-0", "FleetSubnets": "subnet-0,"}, ["FleetSubnets"]),
             ({"Fleet": "ec2", "Architecture": "x86_64", **network}, ["t3 or c6in"]),
             ({"Fleet": "ec2", "FleetInstanceType": "c6in.large", **network}, ["t4g"]),
             ({"Fleet": "ec2", "Architecture": "x86_64", "FleetInstanceType": "c6in.large", **network}, []),
