@@ -1,8 +1,9 @@
 //! The fleet where links are long and processes die: each process in a network of its own, measured and
 //! tormented. `make links`; it takes root and some minutes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tranship_adapters::clock::Chance;
 use tranship_server::{Backend, Formula};
 use tranship_tests::cloud::poller::Poller;
@@ -53,14 +54,18 @@ fn bytes_moved(pollers: &[&Poller]) -> u64 {
 }
 
 /// Bytes a second that processes move, once they have had their time to find their pace.
-async fn rate(pollers: &[&Poller], settle: Duration, measure: Duration) -> f64 {
+async fn rate(pollers: &[&Poller], settle: Duration, measure: Duration) -> u64 {
     tokio::time::sleep(settle).await;
     let (began, before) = (Instant::now(), bytes_moved(pollers));
     tokio::time::sleep(measure).await;
     let moved = bytes_moved(pollers) - before;
-    #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    let moved = moved as f64;
-    moved / began.elapsed().as_secs_f64()
+    moved * 1_000 / u64::try_from(began.elapsed().as_millis()).unwrap()
+}
+
+/// A number that whoever measures may choose.
+#[expect(clippy::disallowed_methods, reason = "whoever measures says what")]
+fn chosen(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 #[tokio::test]
@@ -85,14 +90,14 @@ async fn the_fleet_finds_the_rate_of_a_long_lossy_link() {
     let many = Poller::start_in(&stack, "many", &place, &[]).await;
     let of_many = rate(&[&many], Duration::from_secs(45), Duration::from_secs(40)).await;
     let (_, health) = many.health().unwrap();
-    let ratio = of_many / of_one;
     println!(
-        "200 ms, 0.1 % loss, 250 Mbit/s: one connection {:.2} MB/s; the fleet {:.2} MB/s with {} streams: {ratio:.1} times",
-        of_one / 1e6,
-        of_many / 1e6,
-        health["streams"]
+        "200 ms, 0.1 % loss, 250 Mbit/s: one connection {} KB/s; the fleet {} KB/s with {} streams: {} times",
+        of_one / 1_000,
+        of_many / 1_000,
+        health["streams"],
+        of_many / of_one
     );
-    assert!(ratio >= 10.0, "{ratio} times one connection's rate: {}", many.log());
+    assert!(of_many >= 10 * of_one, "{of_many} for {of_one}: {}", many.log());
 }
 
 #[tokio::test]
@@ -118,10 +123,79 @@ async fn the_fleet_keeps_a_limit_of_bandwidth() {
             poller.signal(if n < count { "CONT" } else { "STOP" });
         }
         let some: Vec<_> = pollers.iter().take(count).collect();
-        let rate =
-            rate(&some, Duration::from_secs(10), Duration::from_secs(30)).await / 1_048_576.0;
-        println!("a limit of 24 MiB/s, {count} processes: {rate:.2} MiB/s");
-        assert!((21.6..=26.4).contains(&rate), "{rate} MiB/s, which is not within 10 %");
+        let kib = rate(&some, Duration::from_secs(10), Duration::from_secs(30)).await / 1_024;
+        println!("a limit of 24 MiB/s, {count} processes: {kib} KiB/s");
+        let limit = 24 * 1_024;
+        assert!(kib * 10 >= limit * 9 && kib * 10 <= limit * 11, "not within 10 %: {kib} KiB/s");
+    }
+}
+
+/// What befell the processes.
+#[derive(Debug, Default)]
+struct Torment {
+    kills: u32,
+    stops: u32,
+    cuts: u32,
+    drains: u32,
+}
+
+/// The hosts of a fleet, each in a network of its own.
+struct Hosts {
+    namespaces: Vec<Namespace>,
+    pollers: Vec<Poller>,
+    chance: Chance,
+    torment: Torment,
+}
+
+const STREAMS: [(&str, &str); 1] = [("TRANSHIP_FLEET_STREAMS", "8")];
+
+impl Hosts {
+    async fn start(stack: &Stack, count: u32, ports: &[u16], seed: u64) -> Self {
+        let (mut namespaces, mut pollers) = (Vec::new(), Vec::new());
+        for n in 0..count {
+            let mut namespace = Namespace::new(&format!("host{n}"));
+            namespace.reaches(ports);
+            let name = format!("i-{n}");
+            pollers.push(Poller::start_in(stack, &name, &namespace.place(), &STREAMS).await);
+            namespaces.push(namespace);
+        }
+        Self { namespaces, pollers, chance: Chance::new(seed), torment: Torment::default() }
+    }
+
+    /// Does something to one of them, or to none.
+    async fn torment(&mut self, stack: &Stack) {
+        let n = usize::try_from(self.chance.below(3)).unwrap();
+        let pause = Duration::from_millis(500 + self.chance.below(4_000));
+        let (poller, namespace) = (&mut self.pollers[n], &mut self.namespaces[n]);
+        match self.chance.below(8) {
+            0 => {
+                poller.signal("KILL");
+                assert_eq!(poller.ended().await, None);
+                self.torment.kills += 1;
+            }
+            1 | 2 => {
+                poller.signal("STOP");
+                tokio::time::sleep(pause).await;
+                poller.signal("CONT");
+                self.torment.stops += 1;
+            }
+            3 | 4 => {
+                namespace.cut(true);
+                tokio::time::sleep(pause).await;
+                namespace.cut(false);
+                self.torment.cuts += 1;
+            }
+            5 => {
+                poller.signal("TERM");
+                assert_eq!(poller.ended().await, Some(0), "{}", poller.log());
+                self.torment.drains += 1;
+            }
+            _ => {}
+        }
+        if poller.has_ended() {
+            let name = format!("i-{n}");
+            *poller = Poller::start_in(stack, &name, &namespace.place(), &STREAMS).await;
+        }
     }
 }
 
@@ -129,77 +203,33 @@ async fn the_fleet_keeps_a_limit_of_bandwidth() {
 #[tokio::test]
 #[ignore = "takes root and minutes; `make links`"]
 async fn the_fleet_survives_what_befalls_it() {
-    let seed = std::env::var("TRANSHIP_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let size = std::env::var("TRANSHIP_GIB").ok().and_then(|gib| gib.parse().ok()).unwrap_or(20);
-    let mut chance = Chance::new(seed);
-    let (stack, key) = one_object("tormented", size * GIB, 16 * MIB, &[]).await;
-    let (mut near, source) = ports(&stack);
-    near.push(source);
-    // What is lost with a process is to come back while the test still runs.
-    stack.hide_for("LargeQueue", 60).await;
-    let mut namespaces: Vec<_> = (0..3).map(|n| Namespace::new(&format!("host{n}"))).collect();
-    for namespace in &mut namespaces {
-        namespace.reaches(&near);
-    }
+    let (seed, gib) = (chosen("TRANSHIP_SEED", 1), chosen("TRANSHIP_GIB", 20));
+    let (stack, key) = one_object("tormented", gib * GIB, 16 * MIB, &[]).await;
+    let (mut ports, source) = ports(&stack);
+    ports.push(source);
     let began = Instant::now();
     stack.ask("run").await;
-    let streams = [("TRANSHIP_FLEET_STREAMS", "8")];
-    let mut pollers = Vec::new();
-    for (n, namespace) in namespaces.iter().enumerate() {
-        let place = namespace.place();
-        pollers.push(Poller::start_in(&stack, &format!("i-{n}"), &place, &streams).await);
-    }
-    let (mut kills, mut stops, mut cuts, mut drains) = (0, 0, 0, 0);
+    let mut hosts = Hosts::start(&stack, 3, &ports, seed).await;
     let report = loop {
-        tokio::time::sleep(Duration::from_millis(1_000 + chance.below(4_000))).await;
+        tokio::time::sleep(Duration::from_millis(1_000 + hosts.chance.below(4_000))).await;
         let swept = stack.ask("sweep").await;
         if swept["run"]["ended_ms"].is_u64() {
             break swept["run"].clone();
         }
-        assert!(began.elapsed() < Duration::from_mins(30), "it does not end: {swept}");
-        let n = usize::try_from(chance.below(3)).unwrap();
-        let pause = Duration::from_millis(500 + chance.below(4_000));
-        match chance.below(8) {
-            0 => {
-                pollers[n].signal("KILL");
-                kills += 1;
-            }
-            1 | 2 => {
-                pollers[n].signal("STOP");
-                tokio::time::sleep(pause).await;
-                pollers[n].signal("CONT");
-                stops += 1;
-            }
-            3 | 4 => {
-                namespaces[n].cut(true);
-                tokio::time::sleep(pause).await;
-                namespaces[n].cut(false);
-                cuts += 1;
-            }
-            5 => {
-                pollers[n].signal("TERM");
-                assert_eq!(pollers[n].ended().await, Some(0), "{}", pollers[n].log());
-                drains += 1;
-            }
-            _ => {}
-        }
-        if pollers[n].has_ended() {
-            let place = namespaces[n].place();
-            pollers[n] = Poller::start_in(&stack, &format!("i-{n}"), &place, &streams).await;
-        }
+        assert!(began.elapsed() < Duration::from_mins(40), "it does not end: {swept}");
+        hosts.torment(&stack).await;
     };
     assert_eq!(copied(&report), 1, "{report}");
     let there = stack.sides.there().get(DESTINATION, &key).unwrap();
     let here = stack.sides.here().get(SOURCE, &key).unwrap();
     assert_eq!((&here.etag, here.content.len()), (&there.etag, there.content.len()));
     assert_eq!(stack.sides.there().open_uploads(DESTINATION), []);
-    let parts = size * GIB / (16 * MIB);
-    let sent = u64::try_from(stack.sides.destination.requests().count("UploadPart")).unwrap();
-    #[expect(clippy::cast_precision_loss, reason = "a ratio")]
-    let each = sent as f64 / parts as f64;
+    let parts = gib * GIB / (16 * MIB);
+    let sent = stack.sides.destination.requests().count("UploadPart");
     println!(
-        "{size} GiB, seed {seed}: {kills} kills, {stops} stops, {cuts} cuts, {drains} drains in {:.0} s; {sent} parts sent for {parts}: {each:.3} each",
-        began.elapsed().as_secs_f64()
+        "{gib} GiB, seed {seed}: {:?} in {} s; {sent} parts sent for {parts}",
+        hosts.torment,
+        began.elapsed().as_secs()
     );
-    assert!(each <= 1.05, "a part was copied {each} times on average");
+    assert!(sent * 100 <= parts * 105, "more than 1.05 times on average");
 }

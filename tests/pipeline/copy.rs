@@ -217,6 +217,23 @@ async fn a_listing_error_is_never_empty() {
     }
 }
 
+/// A limit of bandwidth is a promise about time: that it takes this long at least.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_of_bandwidth_is_kept() {
+    let rig = Rig::new().await;
+    for n in 0..8 {
+        rig.put(&format!("{n}"), noise(n, 512 << 10));
+    }
+    let parts =
+        tranship_cli::engine::Parts { bandwidth: Some(2 << 20), ..rig.parts(Policy::default()) };
+    let began = tokio::time::Instant::now();
+    rig.run(parts, None).await.unwrap().expect(&[("copied", 8)]);
+    let took_ms = began.elapsed().as_millis();
+    // 4 MiB at 2 MiB/s, but for the lease that may be used at once.
+    assert!(took_ms >= 1_600, "{took_ms} ms");
+    rig.expect_equal();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_object_stops_only_itself() {
     let rig = Rig::new().await;

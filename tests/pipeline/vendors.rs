@@ -104,6 +104,7 @@ impl Pair {
             source: self.source.settings(),
             destination: self.destination.settings(),
             policy: abiding(policy, self.source.vendor, self.destination.vendor),
+            bandwidth: None,
             delete_unversioned: true,
             server_side_if_possible: false,
             ledger: Some(self.folder.path().join("ledger.redb")),

@@ -191,6 +191,7 @@ impl Both {
             source: source.settings.clone(),
             destination: destination.settings.clone(),
             policy,
+            bandwidth: None,
             delete_unversioned: delete.is_some(),
             server_side_if_possible: false,
             ledger: Some(self.folder.path().join("ledger.redb")),

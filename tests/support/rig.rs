@@ -113,6 +113,7 @@ impl Rig {
             source: settings(&self.source, SOURCE),
             destination: settings(&self.destination, DESTINATION),
             policy,
+            bandwidth: None,
             delete_unversioned: false,
             server_side_if_possible: false,
             ledger: Some(self.folder.path().join("ledger.redb")),

@@ -124,6 +124,7 @@ async fn pass(
             delete: Some(DeleteGuard { objects_max: 10, percent_max: 10 }),
             ..Policy::default()
         },
+        bandwidth: None,
         delete_unversioned: true,
         server_side_if_possible: false,
         ledger: Some(folder.join("ledger.redb")),

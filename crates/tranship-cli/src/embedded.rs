@@ -414,6 +414,7 @@ fn parts(settings: &CopySettings) -> Result<Parts, Failure> {
         },
         destination,
         policy: policy(settings)?,
+        bandwidth: settings.bandwidth_bytes,
         delete_unversioned: settings.delete.as_ref().is_some_and(|delete| delete.unversioned),
         server_side_if_possible: settings.server_side == ServerSideCopy::Auto
             && settings.destination.vendor.quirks.part_copy,

@@ -15,7 +15,7 @@ use tranship_adapters::stores::s3::{S3Settings, S3Store};
 use tranship_core::breakdown::{self, Breakdown};
 use tranship_core::error::{Disposition, ErrorKind, LedgerError, StageError, StoreError};
 use tranship_core::finder::{self, KeyLines};
-use tranship_core::link::Link;
+use tranship_core::link::{Bandwidth, Link};
 use tranship_core::location::Transfer;
 use tranship_core::outcome::Count;
 use tranship_core::policy::{Policy, ServerSide};
@@ -44,6 +44,8 @@ pub struct Parts {
     pub source: S3Settings,
     pub destination: S3Settings,
     pub policy: Policy,
+    /// Bytes that may move in a second.
+    pub bandwidth: Option<u64>,
     /// The second flag of deletes: without it, an unversioned destination keeps everything.
     pub delete_unversioned: bool,
     /// Copy on the server's side if both sides are one store and the destination may read the source.
@@ -161,10 +163,13 @@ impl Engine {
             (in_memory(parts.ledger, &transfer_id, &mut advice)?, Arc::new(queue))
         };
         let (completer, asked) = driver::channel();
+        let bandwidth = parts.bandwidth.map(|bytes_per_second| {
+            Arc::new(Bandwidth::new(bytes_per_second, ledger.clone(), clock.clone()))
+        });
         let stage = Stage {
             transfer: parts.transfer,
             transfer_id,
-            link: Link::new(policy.limits.streams_max),
+            link: Link::new(policy.limits.streams_max).limited(bandwidth),
             policy,
             source,
             destination,

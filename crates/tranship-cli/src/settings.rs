@@ -29,6 +29,10 @@ pub use self::verify::VerifySettings;
 pub const STREAM_MEMORY_BYTES: u64 = 1 << 20;
 /// What the process needs besides its streams: the ledger's cache, two listings, the runtime.
 pub const BASE_MEMORY_BYTES: u64 = 32 << 20;
+/// A limit of bandwidth below this moves no object in a reasonable time.
+pub const BANDWIDTH_MIN_BYTES: u64 = 64 << 10;
+/// And one above this limits nothing.
+pub const BANDWIDTH_MAX_BYTES: u64 = 1 << 40;
 /// A budget above this is a slip of the unit: no machine has 16 TiB.
 pub const MEMORY_MAX_BYTES: u64 = 16 << 40;
 pub const MEMORY_DEFAULT_BYTES: u64 = 256 << 20;
@@ -90,6 +94,8 @@ pub struct CopySettings {
     /// Streams at a time, 1 to 4096.
     pub concurrency: u64,
     /// At least what the streams need.
+    /// In a second; `None` is no limit.
+    pub bandwidth_bytes: Option<u64>,
     pub memory_budget_bytes: u64,
     /// How often an object that really failed is tried again.
     pub retries: u32,

@@ -112,11 +112,17 @@ impl Link {
         }
     }
 
-    /// Whether a stream could begin now.
-    pub fn has_room(&self) -> bool {
+    /// How many streams could begin now, of so many.
+    pub fn idle(&self, of: usize) -> usize {
         let mut kept = lock(&self.kept);
         self.keep(&mut kept);
-        self.permits.try_acquire().is_some()
+        let idle: Vec<_> = (0..of).map_while(|_| self.permits.try_acquire()).collect();
+        idle.len()
+    }
+
+    /// Whether a stream could begin now.
+    pub fn has_room(&self) -> bool {
+        self.idle(1) > 0
     }
 
     /// The limit, where there is one.

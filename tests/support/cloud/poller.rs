@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::stack::Stack;
 use super::{ACCOUNT, REGION};
@@ -124,6 +125,9 @@ impl Drop for Poller {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+        if std::thread::panicking() {
+            eprintln!("{} said:\n{}", self.name, self.log());
+        }
     }
 }
 

@@ -251,6 +251,9 @@ pub struct PaceArgs {
     /// Streams at a time, 1 to 4096 [default: 64]
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub concurrency: Option<String>,
+    /// Bytes that may move in a second, such as 50MiB, 64KiB at least [default: no limit]
+    #[arg(long, value_name = "SIZE")]
+    pub bandwidth: Option<String>,
     /// Memory for the streams [default: 256MiB, or what the concurrency needs]
     #[arg(long, value_name = "SIZE")]
     pub memory_budget: Option<String>,

@@ -15,7 +15,7 @@ pub(crate) enum Kind {
 
 /// The options that may also stand in the environment and in a file. `--config` is not among them:
 /// it says where the file is.
-pub(crate) const OPTIONS: [(&str, Kind); 63] = [
+pub(crate) const OPTIONS: [(&str, Kind); 64] = [
     ("source", Kind::Value),
     ("destination", Kind::Value),
     ("source-endpoint", Kind::Value),
@@ -67,6 +67,7 @@ pub(crate) const OPTIONS: [(&str, Kind); 63] = [
     ("multipart-threshold", Kind::Value),
     ("part-size", Kind::Value),
     ("concurrency", Kind::Value),
+    ("bandwidth", Kind::Value),
     ("memory-budget", Kind::Value),
     ("server-side", Kind::Value),
     ("retries", Kind::Value),

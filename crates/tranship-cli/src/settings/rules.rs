@@ -13,11 +13,12 @@ use super::names::{ACLS, COMPARE, OVERWRITE, SERVER_SIDE, SSE, STORAGE_CLASSES, 
 use super::patterns::{self, BadPattern};
 use super::values::size_text;
 use super::{
-    BASE_MEMORY_BYTES, CONCURRENCY_DEFAULT, CONCURRENCY_MAX, CopySettings, DELETE_MAX_DEFAULT,
-    DELETE_MAX_RATIO_DEFAULT_PERCENT, DeleteSettings, MEMORY_DEFAULT_BYTES, MEMORY_MAX_BYTES,
-    MULTIPART_THRESHOLD_DEFAULT_BYTES, MULTIPART_THRESHOLD_MAX_BYTES,
-    MULTIPART_THRESHOLD_MIN_BYTES, RETRIES_DEFAULT, RETRIES_MAX, STREAM_MEMORY_BYTES,
-    SelectSettings, ServerSideCopy, SideSettings, Sse, SseMethod, Verbosity, places,
+    BANDWIDTH_MAX_BYTES, BANDWIDTH_MIN_BYTES, BASE_MEMORY_BYTES, CONCURRENCY_DEFAULT,
+    CONCURRENCY_MAX, CopySettings, DELETE_MAX_DEFAULT, DELETE_MAX_RATIO_DEFAULT_PERCENT,
+    DeleteSettings, MEMORY_DEFAULT_BYTES, MEMORY_MAX_BYTES, MULTIPART_THRESHOLD_DEFAULT_BYTES,
+    MULTIPART_THRESHOLD_MAX_BYTES, MULTIPART_THRESHOLD_MIN_BYTES, RETRIES_DEFAULT, RETRIES_MAX,
+    STREAM_MEMORY_BYTES, SelectSettings, ServerSideCopy, SideSettings, Sse, SseMethod, Verbosity,
+    places,
 };
 use crate::ledger_path::{beside, default_ledger};
 use crate::usage::{UsageError, did_you_mean, quoted};
@@ -65,6 +66,7 @@ pub(super) fn settings(
             .unwrap_or(MULTIPART_THRESHOLD_DEFAULT_BYTES),
         part_size_bytes: layers.size("part-size", PART_SIZE_MIN_BYTES, PART_SIZE_MAX_BYTES)?,
         concurrency,
+        bandwidth_bytes: layers.size("bandwidth", BANDWIDTH_MIN_BYTES, BANDWIDTH_MAX_BYTES)?,
         memory_budget_bytes,
         retries: retries(layers)?,
         rate: layers.rate("rate")?,

@@ -60,7 +60,7 @@ fn defaults_are_the_documented_ones() {
     let settings = with_args(&[]).unwrap();
     assert_eq!(settings.compare, Compare::ETag);
     assert_eq!(settings.overwrite, Overwrite::Always);
-    assert_eq!(settings.concurrency, 64);
+    assert_eq!((settings.concurrency, settings.bandwidth_bytes), (64, None));
     assert_eq!(settings.memory_budget_bytes, 256 << 20);
     assert_eq!(settings.multipart_threshold_bytes, 64 << 20);
     assert_eq!(
@@ -274,6 +274,8 @@ fn values_out_of_bounds_name_the_bound() {
         (&["--part-size="], &["--part-size"]),
         (&["--multipart-threshold", "4MiB"], &["below the least, 5MiB"]),
         (&["--multipart-threshold", "5TiB"], &["above the most, 5GiB"]),
+        (&["--bandwidth", "1KiB"], &["--bandwidth 1KiB is below the least, 64KiB"]),
+        (&["--bandwidth", "fast"], &["--bandwidth is not a size"]),
         (&["--concurrency", "0"], &["--concurrency 0 is not within 1 to 4096"]),
         (&["--concurrency", "4097"], &["not within 1 to 4096"]),
         (&["--concurrency", "many"], &["not a whole number within 1 to 4096: \"many\""]),

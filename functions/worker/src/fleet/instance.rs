@@ -22,12 +22,15 @@ impl Instance {
         if off.is_some_and(|off| off.eq_ignore_ascii_case("true")) {
             return None;
         }
-        let client = Client::builder()
+        let mut client = Client::builder()
             .max_attempts(2)
             .connect_timeout(PATIENCE)
             .read_timeout(PATIENCE)
-            .operation_attempt_timeout(PATIENCE)
-            .build();
+            .operation_attempt_timeout(PATIENCE);
+        if let Some(endpoint) = variable("AWS_EC2_METADATA_SERVICE_ENDPOINT") {
+            client = client.endpoint(endpoint).ok()?;
+        }
+        let client = client.build();
         let id = client.get("/latest/meta-data/instance-id").await.ok()?;
         Some(Self { client, id: AsRef::<str>::as_ref(&id).to_owned() })
     }

@@ -12,13 +12,15 @@ use tranship_core::worker::Done;
 use super::Fleet;
 use crate::task;
 
-/// Messages of one receive, and tasks that may wait for a stream.
+/// Messages of one receive: the service's limit.
 const RECEIVE_MAX: usize = 10;
+/// Streams that a task keeps busy. Whoever takes more tasks than it has streams for keeps them from others.
+const STREAMS_PER_TASK: usize = 4;
 /// For how long a task is hidden from others. A process that dies gives its tasks back after this.
 const HIDDEN_MS: u64 = 180_000;
 /// How often that is made longer.
 const KEEP: Duration = Duration::from_mins(1);
-/// Between looks whether there is room.
+/// Between looks whether there is room; and as long a task has to get hold of its streams.
 const LOOK: Duration = Duration::from_millis(200);
 /// The first wait after a queue that could not be read; it doubles up to the longest.
 const TROUBLE: Duration = Duration::from_secs(1);
@@ -35,18 +37,23 @@ async fn poll(fleet: &Arc<Fleet>, queue: Queue, answered_ms: &AtomicU64) {
     let mut trouble = TROUBLE;
     while !fleet.is_draining.load(Ordering::Relaxed) {
         while tasks.try_join_next().is_some() {}
-        if fleet.is_halted.load(Ordering::Relaxed) || !has_room(fleet) {
+        let room = room(fleet);
+        if fleet.is_halted.load(Ordering::Relaxed) || room == 0 {
             tokio::time::sleep(LOOK).await;
             continue;
         }
         // Never let go of halfway: messages that nobody holds would stay hidden.
-        match fleet.surroundings.stage.queue.receive(queue, RECEIVE_MAX).await {
+        match fleet.surroundings.stage.queue.receive(queue, room).await {
             Ok(received) => {
                 trouble = TROUBLE;
                 answered_ms.store(fleet.now().0, Ordering::Relaxed);
+                let some = !received.is_empty();
                 for received in received {
                     let number = fleet.flights.take(queue, &received);
                     tasks.spawn(one(Arc::clone(fleet), queue, number, received));
+                }
+                if some {
+                    tokio::time::sleep(LOOK).await;
                 }
             }
             Err(error) => {
@@ -63,9 +70,10 @@ async fn poll(fleet: &Arc<Fleet>, queue: Queue, answered_ms: &AtomicU64) {
     while tasks.join_next().await.is_some() {}
 }
 
-fn has_room(fleet: &Fleet) -> bool {
-    let link = &fleet.surroundings.stage.link;
-    fleet.tasks.load(Ordering::Relaxed) < link.streams() + RECEIVE_MAX && link.has_room()
+/// For how many tasks there are streams.
+fn room(fleet: &Fleet) -> usize {
+    let idle = fleet.surroundings.stage.link.idle(RECEIVE_MAX * STREAMS_PER_TASK);
+    idle.div_ceil(STREAMS_PER_TASK)
 }
 
 /// Runs the task of one message, which stays hidden for as long as that takes.
