@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tranship_stack::{Failure, Name, Surroundings, deadline};
 
-use crate::{command, runs, scans, sweep};
+use crate::{command, report, runs, scans, sweep};
 
 /// What the schedules and the command ask for.
 #[derive(Debug, Deserialize)]
@@ -20,6 +20,11 @@ enum Asked {
     Pause,
     Resume,
     Settings,
+    Report {
+        run: u64,
+        #[serde(default)]
+        after: Option<String>,
+    },
 }
 
 pub(crate) async fn handle(
@@ -52,6 +57,9 @@ async fn run(surroundings: &Surroundings, asked: Asked) -> Result<Value, Failure
         Asked::Pause => answer(&command::pause(surroundings).await?),
         Asked::Resume => answer(&command::resume(surroundings).await?),
         Asked::Settings => answer(&surroundings.settings.options()),
+        Asked::Report { run, after } => {
+            answer(&report::report(surroundings, run, after.as_deref()).await?)
+        }
     }
 }
 
