@@ -1,6 +1,7 @@
 //! Runs, from the first to the one that finds nothing to do; and what happens to a stack meanwhile.
 
 use serde_json::{Value, json};
+use tranship_core::breakdown::{Breakdown, PrefixAccount};
 use tranship_tests::cloud::Cloud;
 use tranship_tests::cloud::elements;
 use tranship_tests::cloud::sides::Sides;
@@ -26,6 +27,7 @@ async fn a_first_run_copies_and_the_next_one_finds_all_equal() {
     assert_eq!(copied(&report), 301, "{report}");
     stack.sides.expect_equal();
     a_report_is_in_the_bucket(&stack, &report).await;
+    the_prefixes_add_up(&stack, &report, &[("hostile/", 1), ("small/", 300)]).await;
 
     // Equal objects: no copy, no look at any of them, and no write that grows with them.
     stack.cloud.proxy.forget("runs");
@@ -41,12 +43,36 @@ async fn a_first_run_copies_and_the_next_one_finds_all_equal() {
     }
     let written = writes(&stack.calls());
     assert!(written < 20, "{written} rows written for 301 equal objects");
+    the_prefixes_add_up(&stack, &report, &[("hostile/", 1), ("small/", 300)]).await;
 
     // One more differs.
     stack.sides.put("small/0007", noise(1_007, 400));
     let report = stack.run().await;
     assert_eq!(copied(&report), 1, "{report}");
     stack.sides.expect_equal();
+}
+
+/// The answers to `report`, added up, are the run's own account.
+async fn the_prefixes_add_up(stack: &Stack, report: &Value, wanted: &[(&str, u64)]) {
+    let mut asked = json!({ "tranship": "report", "run": report["id"] });
+    let mut sum = Breakdown::default();
+    loop {
+        let part = stack.invoke("finder", asked.clone()).await.unwrap();
+        assert_eq!(part["run"], report["id"], "{part}");
+        sum.add(&serde_json::from_value(part.clone()).unwrap());
+        match part["through"].as_str() {
+            Some(through) => asked["after"] = json!(through),
+            None => break,
+        }
+    }
+    let listed = sum.prefixes.iter().map(|(name, of)| (name.as_str(), of.listed.objects));
+    assert_eq!(listed.collect::<Vec<_>>(), wanted);
+    assert!(sum.prefixes.values().all(PrefixAccount::balances), "{sum:?}");
+    let all = sum.sum();
+    assert_eq!(json!(all.listed), report["listed"]);
+    for (outcome, count) in all.account.iter().filter(|(_, count)| count.objects > 0) {
+        assert_eq!(json!(count), report["outcomes"][outcome.name()], "{report}");
+    }
 }
 
 async fn a_report_is_in_the_bucket(stack: &Stack, report: &Value) {

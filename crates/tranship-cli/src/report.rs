@@ -55,6 +55,17 @@ pub(crate) struct RunEnd<'a> {
     pub(crate) ended: Option<Millis>,
 }
 
+impl RunEnd<'_> {
+    fn whole(&self) -> Whole {
+        let (listed, account) = (self.summary.listed, self.summary.account.clone());
+        Whole {
+            account: PrefixAccount { listed, account },
+            is_balanced: self.summary.is_balanced(),
+            is_open: false,
+        }
+    }
+}
+
 impl Report {
     /// Begins a report, and names a folder that cannot be written before anything is copied.
     pub(crate) fn begin(folder: &Path) -> Result<Self, Failure> {
@@ -70,7 +81,7 @@ impl Report {
 
     /// Writes both forms; tells where the folder is.
     pub(crate) fn publish(&self, end: &RunEnd<'_>) -> Result<PathBuf, Failure> {
-        let balance = Balance::of(end);
+        let balance = Balance::of(end.breakdown, &end.whole());
         let write = || -> io::Result<()> {
             put(&self.folder.join(JSON), &json::text(self, end, &balance))?;
             put(&self.folder.join(HTML), &html::text(self, end, &balance))
@@ -112,6 +123,15 @@ pub(crate) enum RowName<'a> {
     Unrecorded,
 }
 
+/// The run that its prefixes are the parts of.
+#[derive(Debug)]
+struct Whole {
+    account: PrefixAccount,
+    is_balanced: bool,
+    /// Its accounts still move.
+    is_open: bool,
+}
+
 /// The account by prefix, and what it says of itself.
 #[derive(Debug)]
 pub(crate) struct Balance<'a> {
@@ -119,11 +139,13 @@ pub(crate) struct Balance<'a> {
     pub(crate) rows: Vec<Row<'a>>,
     pub(crate) statement: String,
     pub(crate) is_good: bool,
+    /// The run goes on, so that nothing has to balance yet.
+    pub(crate) is_open: bool,
 }
 
 impl<'a> Balance<'a> {
-    fn of(end: &RunEnd<'a>) -> Self {
-        let prefixes = end.breakdown.prefixes.iter();
+    fn of(breakdown: &'a Breakdown, whole: &Whole) -> Self {
+        let prefixes = breakdown.prefixes.iter();
         let mut rows: Vec<_> = prefixes
             .map(|(name, account)| Row { name: RowName::Prefix(name), account: account.clone() })
             .collect();
@@ -132,24 +154,23 @@ impl<'a> Balance<'a> {
             let listed = row.account.listed;
             std::cmp::Reverse((listed.bytes, listed.objects))
         });
-        let others = end.breakdown.others.clone();
-        let unrecorded = unrecorded(end);
+        let others = breakdown.others.clone();
+        let unrecorded = unrecorded(breakdown, &whole.account);
         for (name, account) in [(RowName::Others, others), (RowName::Unrecorded, unrecorded)] {
             if account != PrefixAccount::default() {
                 rows.push(Row { name, account });
             }
         }
         let is_good = rows.iter().all(|row| row.account.balances());
-        let statement = statement(&rows, end.summary);
-        Self { rows, statement, is_good }
+        let statement = statement(&rows, whole);
+        Self { rows, statement, is_good, is_open: whole.is_open }
     }
 }
 
 /// What the run has and no prefix does.
-fn unrecorded(end: &RunEnd<'_>) -> PrefixAccount {
-    let sum = end.breakdown.sum();
-    let mut rest =
-        PrefixAccount { listed: end.summary.listed, account: end.summary.account.clone() };
+fn unrecorded(breakdown: &Breakdown, whole: &PrefixAccount) -> PrefixAccount {
+    let sum = breakdown.sum();
+    let mut rest = whole.clone();
     rest.listed.objects = rest.listed.objects.saturating_sub(sum.listed.objects);
     rest.listed.bytes = rest.listed.bytes.saturating_sub(sum.listed.bytes);
     for (outcome, count) in sum.account.iter() {
@@ -159,16 +180,18 @@ fn unrecorded(end: &RunEnd<'_>) -> PrefixAccount {
 }
 
 /// Whether every prefix balances; if not, which do not.
-fn statement(rows: &[Row<'_>], summary: &Summary) -> String {
+fn statement(rows: &[Row<'_>], whole: &Whole) -> String {
     const NAMED_MAX: usize = 10;
+    if whole.is_open {
+        return "The run goes on; its prefixes are balanced when it ends.".to_owned();
+    }
     let odd: Vec<_> = rows.iter().filter(|row| !row.account.balances()).collect();
-    if odd.is_empty() && summary.is_balanced() {
+    if odd.is_empty() && whole.is_balanced {
         return "Every prefix balances: each listed object has exactly one outcome, in objects and in bytes."
             .to_owned();
     }
     if odd.is_empty() {
-        return "Every prefix balances, and the run as a whole does not: run the same command again."
-            .to_owned();
+        return "Every prefix balances, and the run as a whole does not: run it again.".to_owned();
     }
     let named = odd.iter().take(NAMED_MAX).map(|row| {
         let (listed, sum) = (row.account.listed, row.account.account.of_source());

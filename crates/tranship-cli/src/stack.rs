@@ -5,6 +5,7 @@
 
 mod address;
 pub mod answers;
+mod by_prefix;
 mod client;
 mod follow;
 mod refusal;
@@ -22,7 +23,7 @@ use crate::display::Reporter;
 use crate::exit::{Exit, Failure};
 use crate::report::stack as report;
 use answers::{BreakerAnswer, Redriven, RetryAnswer, RunAnswer, SettingsAnswer, Status};
-use client::{Client, Question};
+use client::{Answer, Client, Question};
 
 /// Rounds of `retry` that put nothing back before it gives up.
 const IDLE_ROUNDS_MAX: u32 = 3;
@@ -91,8 +92,7 @@ impl Stack<'_> {
             self.reporter.answer(answer.text());
             self.reporter.stack_status(&status, &self.address, self.clock.now(), redraws);
             if let Some(folder) = &args.report {
-                let folder = report::publish(Path::new(folder), answer.text(), &status)?;
-                self.reporter.note(&format!("the report is in {}", folder.display()));
+                self.publish(folder, &answer, &status).await?;
             }
             if !args.watch {
                 return Ok(Exit::Success);
@@ -134,7 +134,18 @@ impl Stack<'_> {
     async fn report(&self, folder: Option<&str>) -> Result<(), Failure> {
         let Some(folder) = folder else { return Ok(()) };
         let answer = self.client.ask(Question::Status).await?;
-        let folder = report::publish(Path::new(folder), answer.text(), &answer.read()?)?;
+        self.publish(folder, &answer, &answer.read()?).await
+    }
+
+    async fn publish(&self, folder: &str, answer: &Answer, status: &Status) -> Result<(), Failure> {
+        let by_prefix = match &status.run {
+            Some(run) => Some(by_prefix::gather(self, run.id).await?),
+            None => None,
+        };
+        if let Some(report::ByPrefix::Missing(why)) = &by_prefix {
+            self.reporter.warning(&format!("the report has no accounts by prefix. {why}"));
+        }
+        let folder = report::publish(Path::new(folder), answer.text(), status, by_prefix.as_ref())?;
         self.reporter.note(&format!("the report is in {}", folder.display()));
         Ok(())
     }

@@ -357,6 +357,89 @@ mod tests {
         assert_eq!(WindowShare::rows(&of, BTreeMap::new()), []);
     }
 
+    fn sum(objects: u64, outcome: Outcome) -> Sum {
+        let count = Count { objects, bytes: 10 * objects };
+        let outcomes = Outcomes(BTreeMap::from([(outcome, count)]));
+        Sum { listed: count, outcomes, deletes: Count::default() }
+    }
+
+    #[test]
+    fn stretches_add_up_and_survive_their_way_as_json() {
+        let whole = Stretch {
+            prefixes: BTreeMap::from([
+                ("a/".to_owned(), sum(5, Outcome::Copied)),
+                (String::new(), sum(2, Outcome::Failed)),
+            ]),
+            failed_deliveries: 7,
+            through: None,
+        };
+        // The same in two parts: a prefix may stand in both, listed in one and settled in the other.
+        let mut listed = sum(5, Outcome::Copied);
+        let settled = Sum { outcomes: std::mem::take(&mut listed.outcomes), ..Sum::default() };
+        let one = Stretch {
+            prefixes: BTreeMap::from([("a/".to_owned(), listed)]),
+            failed_deliveries: 3,
+            through: Some("share/1".to_owned()),
+        };
+        let two = Stretch {
+            prefixes: BTreeMap::from([
+                ("a/".to_owned(), settled),
+                (String::new(), sum(2, Outcome::Failed)),
+            ]),
+            failed_deliveries: 4,
+            through: None,
+        };
+        let added = |stretches: &[&Stretch]| {
+            let mut all = Breakdown::default();
+            for stretch in stretches {
+                let text = serde_json::to_string(stretch).unwrap();
+                all.add(&serde_json::from_str(&text).unwrap());
+            }
+            all
+        };
+        let all = added(&[&whole]);
+        assert_eq!(added(&[&one, &two]), all);
+        assert_eq!((all.failed_deliveries, all.sum().listed.objects), (7, 7));
+        assert!(all.prefixes.values().all(PrefixAccount::balances));
+        assert!(!added(&[&one]).sum().balances(), "its tasks are in the second part");
+    }
+
+    #[test]
+    fn what_was_deleted_is_no_longer_extra() {
+        let mut phase = sum(3, Outcome::Deleted);
+        phase.listed = Count::default();
+        phase.deletes = Count { objects: 3, bytes: 30 };
+        let listing = Sum { listed: Count::default(), ..sum(4, Outcome::Extra) };
+        let mut all = Breakdown::default();
+        for sum in [listing, phase] {
+            let prefixes = BTreeMap::from([("a/".to_owned(), sum)]);
+            all.add(&Stretch { prefixes, ..Stretch::default() });
+        }
+        let account = &all.sum().account;
+        let objects = |outcome| account.get(outcome).objects;
+        assert_eq!((objects(Outcome::Extra), objects(Outcome::Deleted)), (1, 3));
+    }
+
+    #[test]
+    fn prefixes_beyond_the_limit_stay_one_from_stretch_to_stretch() {
+        let mut all = Breakdown::default();
+        let name = |n: usize| format!("{n:06}/");
+        for first in (0..3 * PREFIXES_MAX).step_by(500) {
+            let prefixes =
+                (first..first + 500).map(|n| (name(n), sum(1, Outcome::Equal))).collect();
+            all.add(&Stretch { prefixes, ..Stretch::default() });
+        }
+        let beyond = BTreeMap::from([
+            (name(0), sum(1, Outcome::Equal)),
+            (name(PREFIXES_MAX), sum(1, Outcome::Equal)),
+        ]);
+        all.add(&Stretch { prefixes: beyond, ..Stretch::default() });
+        assert_eq!(all.prefixes.len(), PREFIXES_MAX);
+        assert_eq!(all.prefixes.get(&name(0)).unwrap().listed.objects, 2);
+        assert_eq!(all.others.listed.objects, u64::try_from(2 * PREFIXES_MAX).unwrap() + 1);
+        assert!(all.others.balances());
+    }
+
     #[test]
     fn prefixes_beyond_the_limit_are_one() {
         let mut breakdown = Breakdown::default();

@@ -156,7 +156,8 @@ pub async fn resend_scans(stage: &Stage, generation: u64) -> Result<(), StageErr
     Ok(())
 }
 
-pub(crate) async fn scans(stage: &Stage, generation: u64) -> Result<Vec<Scan>, LedgerError> {
+/// The scans of a run, as far as they were begun.
+pub async fn scans(stage: &Stage, generation: u64) -> Result<Vec<Scan>, LedgerError> {
     let prefix = Scan::prefix(generation);
     let mut scans = Vec::new();
     let mut after = None;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::LedgerError;
+use crate::finder::events::is_account;
 use crate::loss::{LossCounts, Losses};
 use crate::outcome::{Account, Outcome};
 use crate::rows::{self, AccountRef, Bits, Header, List, Note, Notes, Task, TaskId};
@@ -59,7 +60,10 @@ pub async fn settle(
             if row.settled.insert(bit) {
                 row.account.add(settlement.outcome, settlement.listed_size);
                 row.losses.add(&settlement.losses);
-                if let Some(prefix) = &settlement.prefix {
+                // An hour of events has no report by prefix.
+                if let Some(prefix) = &settlement.prefix
+                    && !is_account(id.generation)
+                {
                     let outcomes = row.prefixes.entry(prefix.clone()).or_default();
                     outcomes.add(settlement.outcome, settlement.listed_size);
                 }

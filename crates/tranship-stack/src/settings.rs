@@ -355,6 +355,8 @@ fn policy(read: &mut Reader<'_>) -> Policy {
         part_size_bytes: (part > 0).then_some(part * MIB),
         // What was given up stays so until its source changes, or a person says `retry`.
         retry_parked: false,
+        // A run's report has its accounts by prefix, so that they must be on record before it is asked for.
+        by_prefix: true,
         limits: Limits {
             streams_max: usize_of(streams),
             hops_max: HOPS_MAX,

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use tranship_stack::{Failure, Name, Surroundings, deadline};
 
-use crate::{command, runs, scans, sweep};
+use crate::{command, report, runs, scans, sweep};
 
 /// What the schedules and the command ask for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "tranship", rename_all = "lowercase")]
 enum Asked {
     Run,
@@ -20,6 +20,11 @@ enum Asked {
     Pause,
     Resume,
     Settings,
+    Report {
+        run: u64,
+        #[serde(default)]
+        after: Option<String>,
+    },
 }
 
 pub(crate) async fn handle(
@@ -52,9 +57,28 @@ async fn run(surroundings: &Surroundings, asked: Asked) -> Result<Value, Failure
         Asked::Pause => answer(&command::pause(surroundings).await?),
         Asked::Resume => answer(&command::resume(surroundings).await?),
         Asked::Settings => answer(&surroundings.settings.options()),
+        Asked::Report { run, after } => {
+            answer(&report::report(surroundings, run, after.as_deref()).await?)
+        }
     }
 }
 
 fn answer<T: serde::Serialize>(answer: &T) -> Result<Value, Failure> {
     serde_json::to_value(answer).map_err(|error| Failure::new(Name::Unavailable, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_account_of_a_run_is_asked_for_from_its_beginning_or_from_a_row_on() {
+        let first = include_str!("../../../events/finder/report.json");
+        let asked: Asked = serde_json::from_str(first).unwrap();
+        assert_eq!(asked, Asked::Report { run: 1, after: None });
+        let next = r#"{"tranship":"report","run":18446744073709551615,"after":"share/1"}"#;
+        let asked: Asked = serde_json::from_str(next).unwrap();
+        assert_eq!(asked, Asked::Report { run: u64::MAX, after: Some("share/1".to_owned()) });
+        assert!(serde_json::from_str::<Asked>(r#"{"tranship":"report"}"#).is_err(), "of no run");
+    }
 }

@@ -2,6 +2,7 @@
 
 mod command;
 mod handler;
+mod report;
 mod runs;
 mod scans;
 mod sweep;

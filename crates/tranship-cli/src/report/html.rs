@@ -65,9 +65,13 @@ fn outcomes(page: &mut Page, listed: Count, account: &Account) {
     page.bars("bytes by outcome", &bar(|count| count.bytes, size_text));
 }
 
-fn prefixes(page: &mut Page, balance: &Balance<'_>) {
+pub(super) fn prefixes(page: &mut Page, balance: &Balance<'_>) {
     page.heading("By prefix");
-    let mood = if balance.is_good { Mood::Good } else { Mood::Bad };
+    let mood = match (balance.is_open, balance.is_good) {
+        (true, _) => Mood::Plain,
+        (false, true) => Mood::Good,
+        (false, false) => Mood::Bad,
+    };
     page.text(mood, &balance.statement);
     let bars: Vec<_> = balance
         .rows
@@ -91,9 +95,12 @@ fn prefixes(page: &mut Page, balance: &Balance<'_>) {
         let bytes = Cell::Number(size_text(of.listed.bytes));
         let mut cells = vec![Cell::Text(name), number(of.listed.objects), bytes];
         cells.extend(outcomes.iter().map(|it| number(of.account.get(*it).objects)));
-        cells.push(Cell::Text(
-            if of.balances() { "balances" } else { "does not balance" }.to_owned(),
-        ));
+        let balances = match of.balances() {
+            true => "balances",
+            false if balance.is_open => "not yet",
+            false => "does not balance",
+        };
+        cells.push(Cell::Text(balances.to_owned()));
         cells
     };
     let mut rows: Vec<_> = balance

@@ -13,6 +13,35 @@ use crate::display::events;
 const VERSION: u32 = 1;
 
 pub(super) fn text(report: &Report, end: &RunEnd<'_>, balance: &Balance<'_>) -> String {
+    let failures =
+        report.failures.first.iter().map(
+            |note| json!({ "key": note.key.as_str(), "size": note.size, "reason": note.reason }),
+        );
+    let points = report.timeline.points().iter().map(|point| {
+        json!({
+            "at_ms": point.at_ms,
+            "bytes_moved": point.bytes_moved,
+            "settled_objects": point.settled_objects,
+            "retries": point.retries,
+        })
+    });
+    let mut value = json!({
+        "report": "run",
+        "version": VERSION,
+        "tranship": env!("CARGO_PKG_VERSION"),
+        "started": moment(end.started),
+        "ended": end.ended.map(moment),
+        "run": events::run(end.summary),
+        "balance": { "balanced": balance.is_good && end.summary.is_balanced(), "statement": balance.statement },
+        "failures": { "count": report.failures.count, "first": failures.collect::<Vec<_>>() },
+        "throughput": points.collect::<Vec<_>>(),
+    });
+    put_prefixes(&mut value, balance);
+    format!("{}\n", events::line(&value))
+}
+
+/// The fields of the account by prefix.
+pub(super) fn put_prefixes(report: &mut Value, balance: &Balance<'_>) {
     let account = |account: &PrefixAccount| {
         json!({
             "listed": account.listed,
@@ -31,33 +60,10 @@ pub(super) fn text(report: &Report, end: &RunEnd<'_>, balance: &Balance<'_>) -> 
         }
         Some(row)
     });
-    let failures =
-        report.failures.first.iter().map(
-            |note| json!({ "key": note.key.as_str(), "size": note.size, "reason": note.reason }),
-        );
-    let points = report.timeline.points().iter().map(|point| {
-        json!({
-            "at_ms": point.at_ms,
-            "bytes_moved": point.bytes_moved,
-            "settled_objects": point.settled_objects,
-            "retries": point.retries,
-        })
-    });
-    let value = json!({
-        "report": "run",
-        "version": VERSION,
-        "tranship": env!("CARGO_PKG_VERSION"),
-        "started": moment(end.started),
-        "ended": end.ended.map(moment),
-        "run": events::run(end.summary),
-        "balance": { "balanced": balance.is_good && end.summary.is_balanced(), "statement": balance.statement },
-        "prefixes": prefixes.collect::<Vec<_>>(),
-        "other_prefixes": of(RowName::Others),
-        "without_prefix": of(RowName::Unrecorded),
-        "failures": { "count": report.failures.count, "first": failures.collect::<Vec<_>>() },
-        "throughput": points.collect::<Vec<_>>(),
-    });
-    format!("{}\n", events::line(&value))
+    let Some(fields) = report.as_object_mut() else { return };
+    fields.insert("prefixes".to_owned(), prefixes.collect());
+    fields.insert("other_prefixes".to_owned(), json!(of(RowName::Others)));
+    fields.insert("without_prefix".to_owned(), json!(of(RowName::Unrecorded)));
 }
 
 /// As RFC 3339 writes it.

@@ -3,28 +3,102 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
+use tranship_core::breakdown::Breakdown;
 use tranship_core::object::Millis;
 use tranship_core::outcome::Count;
 
-use super::json::moment;
-use super::{HTML, JSON, put, unwritable};
-use crate::display::{count_text, size_text};
+use super::json::{moment, put_prefixes};
+use super::{Balance, HTML, JSON, Whole, html, put, unwritable};
+use crate::display::{count_text, json_line, size_text};
 use crate::exit::Failure;
 use crate::page::{Cell, Mood, Page};
 use crate::stack::answers::{Report, Status};
 
-/// Writes both forms of an answer to `status` into a folder. The JSON is the answer as it came.
-pub(crate) fn publish(folder: &Path, answer: &str, status: &Status) -> Result<PathBuf, Failure> {
+/// What a stack tells of a run's accounts by prefix.
+#[derive(Debug)]
+pub(crate) enum ByPrefix {
+    Known(Breakdown),
+    /// A sentence that says why not.
+    Missing(String),
+}
+
+/// Writes both forms of an answer to `status` into a folder. The JSON has the answer, and the
+/// accounts by prefix beside it. `by_prefix`: of the run, if there is one.
+pub(crate) fn publish(
+    folder: &Path,
+    answer: &str,
+    status: &Status,
+    by_prefix: Option<&ByPrefix>,
+) -> Result<PathBuf, Failure> {
+    let parts = status.run.as_ref().zip(by_prefix).map(|(run, of)| Parts::of(run, of));
     let write = || -> io::Result<()> {
         std::fs::create_dir_all(folder)?;
-        put(&folder.join(JSON), &format!("{}\n", answer.trim_end()))?;
-        put(&folder.join(HTML), &text(status))
+        put(&folder.join(JSON), &json(answer, parts.as_ref())?)?;
+        put(&folder.join(HTML), &text(status, parts.as_ref()))
     };
     write().map_err(|error| unwritable(folder, &error))?;
     Ok(folder.to_owned())
 }
 
-fn text(status: &Status) -> String {
+/// The same, made ready for both forms.
+enum Parts<'a> {
+    Known { balance: Balance<'a>, is_balanced: bool, failed_deliveries: u64 },
+    Missing(&'a str),
+}
+
+impl<'a> Parts<'a> {
+    fn of(run: &Report, by_prefix: &'a ByPrefix) -> Self {
+        let breakdown = match by_prefix {
+            ByPrefix::Known(breakdown) => breakdown,
+            ByPrefix::Missing(why) => return Self::Missing(why),
+        };
+        let whole =
+            Whole { account: run.account(), is_balanced: run.balanced, is_open: run.is_open() };
+        let balance = Balance::of(breakdown, &whole);
+        let is_balanced = balance.is_good && run.balanced && !run.is_open();
+        let failed_deliveries = breakdown.failed_deliveries;
+        Self::Known { balance, is_balanced, failed_deliveries }
+    }
+}
+
+fn json(answer: &str, parts: Option<&Parts<'_>>) -> io::Result<String> {
+    let mut report: Value = serde_json::from_str(answer)?;
+    match parts {
+        None => {}
+        Some(Parts::Known { balance, is_balanced, failed_deliveries }) => {
+            put_prefixes(&mut report, balance);
+            if let Some(fields) = report.as_object_mut() {
+                let said = json!({ "balanced": is_balanced, "statement": balance.statement });
+                fields.insert("balance".to_owned(), said);
+                fields.insert("failed_deliveries".to_owned(), json!(failed_deliveries));
+            }
+        }
+        Some(Parts::Missing(why)) => {
+            if let Some(fields) = report.as_object_mut() {
+                fields.insert("prefixes".to_owned(), Value::Null);
+                fields.insert("prefixes_missing".to_owned(), json!(why));
+            }
+        }
+    }
+    Ok(format!("{}\n", json_line(&report)))
+}
+
+fn prefixes(page: &mut Page, parts: &Parts<'_>) {
+    match parts {
+        Parts::Known { balance, failed_deliveries, .. } => {
+            html::prefixes(page, balance);
+            let count = count_text(*failed_deliveries);
+            page.text(Mood::Plain, &format!("Deliveries that failed and came again: {count}."));
+        }
+        Parts::Missing(why) => {
+            page.heading("By prefix");
+            page.text(Mood::Plain, why);
+        }
+    }
+}
+
+fn text(status: &Status, parts: Option<&Parts<'_>>) -> String {
     let (from, to) = (&status.transfer.source, &status.transfer.destination);
     let mut page = Page::new(&format!("tranship: {from} → {to}"));
     let about = format!(
@@ -39,7 +113,7 @@ fn text(status: &Status) -> String {
     }
     match &status.run {
         None => page.text(Mood::Plain, "No run was begun yet."),
-        Some(run) => of_run(&mut page, run),
+        Some(run) => of_run(&mut page, run, parts),
     }
     queues(&mut page, status);
     failures(&mut page, status);
@@ -50,7 +124,7 @@ fn time(ms: u64) -> String {
     moment(Millis(ms)).as_str().unwrap_or("an unknown time").to_owned()
 }
 
-fn of_run(page: &mut Page, run: &Report) {
+fn of_run(page: &mut Page, run: &Report, parts: Option<&Parts<'_>>) {
     let is_good = run.state == "complete" && run.balanced && run.failed() == 0;
     let mood = if is_good { Mood::Good } else { Mood::Bad };
     let mood = if run.is_open() { Mood::Plain } else { mood };
@@ -77,6 +151,9 @@ fn of_run(page: &mut Page, run: &Report) {
     page.bars("bytes by outcome", &bars(|count| count.bytes, size_text));
     let (mood, statement) = balance(run);
     page.text(mood, statement);
+    if let Some(parts) = parts {
+        prefixes(page, parts);
+    }
     lost(page, run);
 }
 

@@ -15,7 +15,7 @@ fn summary(of: &PrefixAccount) -> Summary {
 
 fn rows(breakdown: &Breakdown, summary: &Summary) -> (Vec<(String, u64)>, String, bool) {
     let end = RunEnd { summary, breakdown, started: Millis(0), ended: None };
-    let balance = Balance::of(&end);
+    let balance = Balance::of(end.breakdown, &end.whole());
     let rows = balance.rows.iter().map(|row| (row.name.text(), row.account.listed.objects));
     (rows.collect(), balance.statement, balance.is_good)
 }
@@ -56,4 +56,15 @@ fn many_prefixes_that_do_not_balance_are_counted() {
     }
     let (_, statement, _) = rows(&breakdown, &summary(&account(26, 13)));
     assert!(statement.contains("; and 3 more."), "{statement}");
+}
+
+#[test]
+fn nothing_has_to_balance_while_a_run_goes_on() {
+    let mut breakdown = Breakdown::default();
+    breakdown.prefixes.insert("a/".to_owned(), account(2, 1));
+    let whole = Whole { account: account(2, 1), is_balanced: false, is_open: true };
+    let balance = Balance::of(&breakdown, &whole);
+    assert!(balance.is_open && balance.statement.starts_with("The run goes on"), "{balance:?}");
+    let balance = Balance::of(&breakdown, &Whole { is_open: false, ..whole });
+    assert!(balance.statement.starts_with("Not every prefix balances: a/"), "{balance:?}");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use tranship_core::breakdown::{PrefixAccount, Stretch};
 use tranship_core::outcome::{Count, Outcome};
 
 use crate::exit::Exit;
@@ -87,6 +88,16 @@ impl Report {
         all.filter(|(_, count)| count.objects > 0)
     }
 
+    /// The account in the form that its prefixes have, as far as we know the outcomes.
+    pub fn account(&self) -> PrefixAccount {
+        let mut all = PrefixAccount { listed: self.listed, ..PrefixAccount::default() };
+        for outcome in Outcome::ALL {
+            let count = self.outcomes.get(outcome.name()).copied().unwrap_or_default();
+            all.account.add_count(outcome, count);
+        }
+        all
+    }
+
     /// Listed objects that have an outcome.
     pub fn settled(&self) -> Count {
         Count {
@@ -127,6 +138,16 @@ pub struct FailedObject {
     pub size: u64,
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// The answer to `report`: a part of a run's account by prefix.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PrefixPart {
+    /// The last run that was begun: rows of every other one are forgotten.
+    #[serde(default)]
+    pub run: Option<u64>,
+    #[serde(flatten)]
+    pub stretch: Stretch,
 }
 
 /// The answer to `run`.

@@ -8,6 +8,7 @@ use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::config::{Region, StalledStreamProtectionConfig};
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tranship_adapters::{aws, http};
@@ -21,7 +22,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(200);
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
 
 /// What the finder can be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "tranship", rename_all = "lowercase")]
 pub(super) enum Question {
     Status,
     Run,
@@ -29,10 +31,17 @@ pub(super) enum Question {
     Pause,
     Resume,
     Settings,
+    /// The accounts of a run by prefix, as many of its rows as are summed up in one go.
+    Report {
+        run: u64,
+        /// The last row of the part before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+    },
 }
 
 impl Question {
-    pub(super) fn name(self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Status => "status",
             Self::Run => "run",
@@ -40,11 +49,16 @@ impl Question {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Settings => "settings",
+            Self::Report { .. } => "report",
         }
     }
 
-    fn payload(self) -> Blob {
-        Blob::new(format!(r#"{{"tranship":"{}"}}"#, self.name()))
+    fn payload(&self) -> Result<Blob, Failure> {
+        let body = serde_json::to_vec(self).map_err(|error| {
+            let what = format!("the question for {} cannot be written: {error}", self.name());
+            Failure::new(Exit::Other, what, "")
+        })?;
+        Ok(Blob::new(body))
     }
 }
 
@@ -104,15 +118,15 @@ impl Client {
             .invoke()
             .function_name(self.address.function())
             .invocation_type(InvocationType::RequestResponse)
-            .payload(question.payload());
+            .payload(question.payload().map_err(Refusal::last)?);
         let output = Box::pin(invoke.send())
             .await
             .map_err(|error| refusal::of_call(&error, &self.address, &self.region))?;
         let bytes = output.payload.map(Blob::into_inner).unwrap_or_default();
         if let Some(kind) = &output.function_error {
-            return Err(refusal::of_function(kind, &bytes, &self.address, question));
+            return Err(refusal::of_function(kind, &bytes, &self.address, &question));
         }
-        Answer::of(bytes, question).map_err(Refusal::last)
+        Answer::of(bytes, question.name()).map_err(Refusal::last)
     }
 }
 
@@ -120,11 +134,11 @@ impl Client {
 #[derive(Debug)]
 pub(super) struct Answer {
     text: String,
-    question: Question,
+    question: &'static str,
 }
 
 impl Answer {
-    fn of(bytes: Vec<u8>, question: Question) -> Result<Self, Failure> {
+    fn of(bytes: Vec<u8>, question: &'static str) -> Result<Self, Failure> {
         let text =
             String::from_utf8(bytes).map_err(|_| unreadable(question, None, "it is not UTF-8"))?;
         match serde_json::from_str::<Value>(&text) {
@@ -149,15 +163,14 @@ impl Answer {
 }
 
 /// The cause is most likely that the two are of different ages, so both are named.
-fn unreadable(question: Question, version: Option<&str>, why: &str) -> Failure {
+fn unreadable(question: &str, version: Option<&str>, why: &str) -> Failure {
     let ours = env!("CARGO_PKG_VERSION");
     let theirs =
         version.map_or("of an unknown version".to_owned(), |theirs| format!("of version {theirs}"));
     Failure::new(
         Exit::Other,
         format!(
-            "the stack's answer to {} cannot be read: {why}; this command is of version {ours}, the stack {theirs}",
-            question.name(),
+            "the stack's answer to {question} cannot be read: {why}; this command is of version {ours}, the stack {theirs}"
         ),
         "use the command of the stack's version, or deploy the stack again; --json shows answers that can be read in part as they came",
     )
@@ -171,7 +184,7 @@ mod tests {
     #[test]
     fn fields_that_are_not_known_are_left_alone() {
         let text = r#"{"redriven":{"scan":1,"other":2},"left":false,"new":{"a":[1]}}"#;
-        let answer = Answer::of(text.into(), Question::Retry).unwrap();
+        let answer = Answer::of(text.into(), "retry").unwrap();
         assert_eq!(answer.text(), text);
         let answer: RetryAnswer = answer.read().unwrap();
         assert_eq!((answer.redriven.messages(), answer.left), (3, false));
@@ -180,13 +193,13 @@ mod tests {
     #[test]
     fn an_answer_that_cannot_be_read_names_both_versions() {
         let ours = format!("this command is of version {}", env!("CARGO_PKG_VERSION"));
-        let answer = Answer::of(br#"{"version":"9.8.7"}"#.to_vec(), Question::Status).unwrap();
+        let answer = Answer::of(br#"{"version":"9.8.7"}"#.to_vec(), "status").unwrap();
         let failure = answer.read::<Status>().unwrap_err();
         for part in ["answer to status", "missing field", &ours, "the stack of version 9.8.7"] {
             assert!(failure.what.contains(part), "{part:?} in {failure:?}");
         }
         for bytes in [&b"\xff"[..], b"", b"[]", b"{", b"null"] {
-            let failure = Answer::of(bytes.to_vec(), Question::Run).unwrap_err();
+            let failure = Answer::of(bytes.to_vec(), "run").unwrap_err();
             assert!(failure.what.contains("of an unknown version"), "{failure:?}");
             assert_eq!(failure.exit, Exit::Other);
         }

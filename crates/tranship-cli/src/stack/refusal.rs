@@ -29,15 +29,18 @@ pub(super) struct Refusal {
     pub(super) failure: Failure,
     /// Whether to ask again may help.
     pub(super) may_pass: bool,
+    /// Whether the function does not know what it was asked.
+    pub(super) is_bad_input: bool,
 }
 
 impl Refusal {
     pub(super) fn last(failure: Failure) -> Self {
-        Self { failure, may_pass: false }
+        Self { failure, may_pass: false, is_bad_input: false }
     }
 
     fn passing(what: String, remedy: impl Into<String>) -> Self {
-        Self { failure: Failure::new(Exit::Other, what, remedy), may_pass: true }
+        let refusal = Self::other(what, remedy);
+        Self { may_pass: true, ..refusal }
     }
 
     fn other(what: String, remedy: impl Into<String>) -> Self {
@@ -159,7 +162,7 @@ pub(super) fn of_function(
     kind: &str,
     payload: &[u8],
     address: &Address,
-    question: Question,
+    question: &Question,
 ) -> Refusal {
     let error: FunctionError = serde_json::from_slice(payload).unwrap_or_default();
     let name = error.error_type.as_deref().unwrap_or(kind);
@@ -181,13 +184,13 @@ pub(super) fn of_function(
             what,
             "deploy the stack again with the parameter set right that the message names",
         ),
-        "Tranship.BadInput" => Refusal::other(
-            what,
-            format!(
+        "Tranship.BadInput" => {
+            let remedy = format!(
                 "this command is of version {}: use the command of the stack's version, or deploy the stack again",
                 env!("CARGO_PKG_VERSION")
-            ),
-        ),
+            );
+            Refusal { is_bad_input: true, ..Refusal::other(what, remedy) }
+        }
         _ => Refusal::other(what, format!("see its log, /aws/lambda/{}", address.function())),
     }
 }
@@ -257,13 +260,14 @@ mod tests {
         for (name, exit, may_pass, part) in cases {
             let payload = format!(r#"{{"errorType":"{name}","errorMessage":"why","new":1}}"#);
             let address = address();
-            let refusal = of_function("Unhandled", payload.as_bytes(), &address, Question::Run);
+            let refusal = of_function("Unhandled", payload.as_bytes(), &address, &Question::Run);
             assert_eq!((refusal.failure.exit, refusal.may_pass), (exit, may_pass), "{name}");
+            assert_eq!(refusal.is_bad_input, name == "Tranship.BadInput");
             assert!(refusal.failure.remedy.contains(part), "{:?}", refusal.failure);
             let what = format!("the function photos-finder could not do run: {name}: why");
             assert_eq!(refusal.failure.what, what);
         }
-        let refusal = of_function("Unhandled", b"no JSON", &address(), Question::Status);
+        let refusal = of_function("Unhandled", b"no JSON", &address(), &Question::Status);
         assert!(refusal.failure.what.ends_with("could not do status: Unhandled"));
     }
 }

@@ -329,27 +329,148 @@ async fn plan_verify_and_doctor_take_places_and_options_from_a_stack() {
     run(lambda.command(&world, &["plan", "--stack", "photos"])).expect(1, &["unknown variant"]);
 }
 
+/// A part of the accounts by prefix of `run`: the objects listed and copied under each prefix.
+fn part(run: u64, prefixes: &[(&str, u64, u64)], failed: u64, through: Option<&str>) -> Reply {
+    let prefixes: serde_json::Map<_, _> = prefixes
+        .iter()
+        .map(|(prefix, listed, copied)| {
+            let count = |objects: &u64| json!({ "objects": objects, "bytes": 100 * objects });
+            let outcomes = json!({ "copied": count(copied) });
+            ((*prefix).to_owned(), json!({ "listed": count(listed), "outcomes": outcomes }))
+        })
+        .collect();
+    Reply::of(&json!({
+        "run": run, "prefixes": prefixes, "failed_deliveries": failed, "through": through,
+        "new-field": 1,
+    }))
+}
+
+fn asked_for(after: &str) -> String {
+    format!(r#"{{"tranship":"report","run":7,"after":"{after}"}}"#)
+}
+
+const FIRST: &str = r#"{"tranship":"report","run":7}"#;
+
+/// The report that `args` write, as JSON and as a page, and what they asked for.
+async fn reported(script: Vec<Reply>, args: &[&str]) -> (Value, String, Done, Lambda) {
+    let (world, lambda) = (World::new().await, Lambda::start(script).await);
+    let mut all = args.to_vec();
+    all.extend(["--stack", "photos", "--report", "out"]);
+    let done = run(lambda.command(&world, &all));
+    done.expect(0, &["the report is in out"]);
+    let text = world.read("out/report.json");
+    assert!(text.is_ascii() && text.lines().count() == 1, "{text}");
+    let page = world.read("out/report.html");
+    assert!(!page.contains('\u{1b}') && !page.contains("<script"), "{page}");
+    (serde_json::from_str(&text).unwrap(), page, done, lambda)
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_report_of_a_stacks_run_is_written_in_both_forms() {
-    let (world, answer) = (World::new().await, status(&report(7, "complete", 1), &json!(null)));
+async fn the_report_of_a_stacks_run_adds_up_its_parts_by_prefix() {
+    let answer = status(&report(7, "complete", 0), &json!(null));
+    let parts = || {
+        vec![
+            part(7, &[("a/", 6, 0), ("<script>\u{1b}/", 1, 0)], 0, Some("share/1")),
+            Reply::failed("Tranship.Unavailable", "throttled"),
+            part(7, &[("a/", 0, 4), ("<script>\u{1b}/", 0, 1)], 2, Some("task/1")),
+            part(7, &[("a/", 0, 2), ("", 3, 3)], 1, None),
+        ]
+    };
     for args in [&["status"][..], &["run", "--wait"]] {
         let mut script = vec![Reply::of(&answer)];
         if args.len() > 1 {
             script = vec![begun(7), Reply::of(&answer), Reply::of(&answer)];
         }
-        let lambda = Lambda::start(script).await;
-        let mut all = args.to_vec();
-        all.extend(["--stack", "photos", "--report", "out"]);
-        let done = run(lambda.command(&world, &all));
-        assert!(done.err.contains("the report is in out"), "{done:?}");
-        let json: Value = serde_json::from_str(&world.read("out/report.json")).unwrap();
-        assert_eq!(json, answer);
-        let page = world.read("out/report.html");
-        for text in ["s3://here/ → s3://there/", "Run 7 is complete", "The run balances", "denied"]
-        {
+        let before = script.len();
+        script.extend(parts());
+        let (json, page, done, lambda) = reported(script, args).await;
+        assert!(done.err.contains("throttled"), "{done}");
+        let asked = [FIRST, &asked_for("share/1"), &asked_for("share/1"), &asked_for("task/1")];
+        assert_eq!(lambda.questions()[before..], asked);
+
+        for (name, value) in answer.as_object().unwrap() {
+            assert_eq!(&json[name], value, "as it came");
+        }
+        assert_eq!(json["balance"]["balanced"], true, "{json}");
+        let row = |row: &Value| {
+            let objects = |at: &str| row.pointer(at).and_then(Value::as_u64).unwrap();
+            assert_eq!(row["balanced"], true, "{row}");
+            let counts = (objects("/listed/objects"), objects("/outcomes/copied/objects"));
+            (row["prefix"].as_str().unwrap().to_owned(), counts)
+        };
+        let rows: Vec<_> = json["prefixes"].as_array().unwrap().iter().map(row).collect();
+        let wanted = [("a/", (6, 6)), ("", (3, 3)), ("<script>\u{1b}/", (1, 1))];
+        assert_eq!(rows, wanted.map(|(name, counts)| (name.to_owned(), counts)));
+        assert_eq!(
+            (&json["other_prefixes"], &json["without_prefix"]),
+            (&Value::Null, &Value::Null)
+        );
+        assert_eq!(json["failed_deliveries"], 3);
+        for text in [
+            "s3://here/ → s3://there/",
+            "Run 7 is complete",
+            "The run balances",
+            "Every prefix balances",
+            "bytes listed by prefix",
+            "&lt;script&gt;",
+            "(keys without a slash)",
+            "Deliveries that failed and came again: 3.",
+            "denied",
+        ] {
             assert!(page.contains(text), "{text}: {page}");
         }
-        assert!(!page.contains('\u{1b}') && !page.contains("<script"), "{page}");
-        std::fs::remove_dir_all(world.path("out")).unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stacks_report_names_what_does_not_balance_and_what_has_no_prefix() {
+    let answer = || Reply::of(&status(&report(7, "complete", 0), &json!(null)));
+    let odd = || part(7, &[("a/", 6, 5), ("b/", 1, 1)], 0, None);
+    let (json, page, ..) = reported(vec![answer(), odd()], &["status"]).await;
+    assert_eq!(json["balance"]["balanced"], false, "{json}");
+    assert_eq!(json["without_prefix"]["listed"]["objects"], 3, "{json}");
+    for text in ["Not every prefix balances: a/: listed 6 objects", "(recorded without a prefix)"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    // Nothing has to balance while the run goes on.
+    let open = Reply::of(&status(&report(7, "copying", 0), &json!(null)));
+    let (json, page, ..) = reported(vec![open, odd()], &["status"]).await;
+    assert_eq!(json["balance"]["balanced"], false, "{json}");
+    assert!(page.contains("its prefixes are balanced when it ends"), "{page}");
+    assert!(page.contains("not yet") && !page.contains("does not balance"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stacks_report_says_why_it_has_no_accounts_by_prefix() {
+    let answer = status(&report(7, "complete", 1), &json!(null));
+    let first = || part(7, &[("a/", 6, 6)], 0, Some("share/1"));
+    let cases = [
+        (vec![Reply::failed("Tranship.BadInput", "unknown variant")], "of an older version"),
+        (vec![first(), part(8, &[("a/", 1, 1)], 0, None)], "run 8 has begun"),
+    ];
+    for (parts, why) in cases {
+        let script = [vec![Reply::of(&answer)], parts].concat();
+        let (json, page, done, _) = reported(script, &["status"]).await;
+        assert!(done.err.contains(why), "{done}");
+        assert_eq!(json["prefixes"], Value::Null, "{json}");
+        assert!(json["prefixes_missing"].as_str().unwrap().contains(why), "{json}");
+        assert_eq!(json["run"], answer["run"]);
+        assert!(page.contains(why) && page.contains("Run 7 is complete"), "{page}");
+    }
+    // Before the first run there is nothing to ask for.
+    let none = status(&json!(null), &json!(null));
+    let (json, page, _, lambda) = reported(vec![Reply::of(&none)], &["status"]).await;
+    assert_eq!((&json, lambda.questions()), (&none, vec![STATUS.to_owned()]));
+    assert!(page.contains("No run was begun yet."), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_that_tells_the_same_part_again_is_not_asked_for_ever() {
+    let (world, answer) = (World::new().await, status(&report(7, "complete", 0), &json!(null)));
+    let script = [Reply::of(&answer), part(7, &[("a/", 1, 1)], 0, Some("share/1"))];
+    let lambda = Lambda::start(script).await;
+    let args = ["status", "--stack", "photos", "--report", "out"];
+    run(lambda.command(&world, &args)).expect(1, &["the same part of the accounts of run 7"]);
+    assert_eq!(lambda.questions().len(), 3);
+    assert!(world.files().is_empty());
 }

@@ -134,11 +134,13 @@ fn the_messages_of_the_other_queues_are_what_the_core_reads() {
         }
     }
     for (name, event) in files("finder") {
-        if name == "scan" {
-            let work = Message::decode(body(&event)).unwrap().work;
-            assert!(matches!(work, Work::Scan(_)), "{work:?}");
-        } else {
-            assert_eq!(event, serde_json::json!({ "tranship": name }));
+        match &*name {
+            "scan" => {
+                let work = Message::decode(body(&event)).unwrap().work;
+                assert!(matches!(work, Work::Scan(_)), "{work:?}");
+            }
+            "report" => assert_eq!(event, serde_json::json!({ "tranship": name, "run": 1 })),
+            _ => assert_eq!(event, serde_json::json!({ "tranship": name })),
         }
     }
     let complete = &files("completer")["complete"];
