@@ -121,6 +121,7 @@ impl Poller {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "what a failed test has to show")]
 impl Drop for Poller {
     fn drop(&mut self) {
         self.child.kill().ok();
