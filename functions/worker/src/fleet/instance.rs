@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use aws_config::imds::client::Client;
 use aws_config::imds::client::error::ImdsError;
+use aws_config::provider_config::ProviderConfig;
+use tranship_adapters::http::http_client;
 
 /// Longer than a service takes that is there at all.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -22,7 +24,10 @@ impl Instance {
         if off.is_some_and(|off| off.eq_ignore_ascii_case("true")) {
             return None;
         }
+        let http = http_client(None).ok()?;
+        let how = ProviderConfig::default().with_http_client(http);
         let mut client = Client::builder()
+            .configure(&how)
             .max_attempts(2)
             .connect_timeout(PATIENCE)
             .read_timeout(PATIENCE)

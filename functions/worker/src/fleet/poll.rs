@@ -62,12 +62,21 @@ async fn poll(fleet: &Arc<Fleet>, queue: Queue, answered_ms: &AtomicU64) {
                     again_in_s = trouble.as_secs(),
                     "the queue cannot be read: check the role of this process, and the network"
                 );
-                tokio::time::sleep(trouble).await;
+                pause(fleet, trouble).await;
                 trouble = (trouble * 2).min(TROUBLE_MAX);
             }
         }
     }
     while tasks.join_next().await.is_some() {}
+}
+
+/// Waits for so long, or until the process is to end.
+async fn pause(fleet: &Fleet, time: Duration) {
+    let mut left = time;
+    while left > Duration::ZERO && !fleet.is_draining.load(Ordering::Relaxed) {
+        tokio::time::sleep(LOOK).await;
+        left = left.saturating_sub(LOOK);
+    }
 }
 
 /// For how many tasks there are streams.
