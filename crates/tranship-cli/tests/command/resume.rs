@@ -64,9 +64,10 @@ async fn a_killed_run_goes_on_where_it_stopped() {
     expect_all_there(&done.last_event(), LARGE + SMALL);
     world.expect_equal();
 
-    // What was in flight when it was killed was not recorded, and nothing else is sent again.
+    // What was in flight when it was killed was not recorded, and nothing else is sent again: but for an
+    // object whose plan was sent and not yet settled, which is rare. Its tasks come twice, side by side.
     let asked = world.destination.requests().count("UploadPart");
-    assert!(asked <= PARTS + kills * STREAMS, "{asked} parts after {kills} kills");
+    assert!(asked <= PARTS + (kills + 2) * STREAMS, "{asked} parts after {kills} kills");
     for key in world.there().keys(DESTINATION) {
         assert_eq!(world.there().count_writes(DESTINATION, &key), 1, "{key}");
     }
