@@ -122,6 +122,8 @@ pub struct Settings {
     pub message_bytes_max: usize,
     /// Of everybody who works on the transfer, together.
     pub bandwidth_bytes_per_second: Option<u64>,
+    /// How long what this process receives stays hidden from others, in seconds; `None`: as the queue says.
+    pub hidden_seconds: Option<u16>,
     /// A part that comes slowly may have several connections: there is memory for their pieces.
     pub spreads: bool,
     pub own: Own,
@@ -194,6 +196,7 @@ impl Settings {
                 65_536..=1_048_576,
                 262_144,
             )),
+            hidden_seconds: None,
             spreads: has_memory_to_spread(&mut read, policy.limits.streams_max),
             bandwidth_bytes_per_second: (bandwidth > 0).then_some(bandwidth * MIB),
             own,

@@ -94,6 +94,7 @@ fn stage(
     let own = &settings.own;
     let queues = SqsSettings {
         message_bytes_max: settings.message_bytes_max,
+        hidden_seconds: settings.hidden_seconds,
         large_url: own.large.as_ref().map(|large| large.url.clone()),
         ..SqsSettings::new(&own.scan.url, &own.transfer.url)
     };

@@ -45,6 +45,8 @@ pub struct SqsSettings {
     pub message_bytes_max: usize,
     /// How long a receive waits for a first message, in seconds.
     pub wait_seconds: u16,
+    /// How long a message that is received stays hidden, in seconds; `None` is as the queue says.
+    pub hidden_seconds: Option<u16>,
 }
 
 impl SqsSettings {
@@ -55,6 +57,7 @@ impl SqsSettings {
             large_url: None,
             message_bytes_max: MESSAGE_BYTES_MAX,
             wait_seconds: WAIT_MAX,
+            hidden_seconds: None,
         }
     }
 }
@@ -192,6 +195,7 @@ impl TaskQueue for SqsQueue {
             .queue_url(self.url(queue))
             .max_number_of_messages(i32::try_from(limit).unwrap_or(1))
             .wait_time_seconds(i32::from(self.settings.wait_seconds.min(WAIT_MAX)))
+            .set_visibility_timeout(self.settings.hidden_seconds.map(i32::from))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
         let answer = receive.send().await;
         let answer = answer.map_err(|error| self.unavailable("ReceiveMessage", queue, &error))?;

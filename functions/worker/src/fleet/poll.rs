@@ -16,8 +16,9 @@ use crate::task;
 const RECEIVE_MAX: usize = 10;
 /// Streams that a task keeps busy. Whoever takes more tasks than it has streams for keeps them from others.
 const STREAMS_PER_TASK: usize = 4;
-/// For how long a task is hidden from others. A process that dies gives its tasks back after this.
-const HIDDEN_MS: u64 = 180_000;
+/// For how long a task is hidden from others, from the moment on in which its queue gives it away, even if
+/// its answer is lost on the way. A process that dies gives its tasks back after this.
+pub(super) const HIDDEN_SECONDS: u16 = 180;
 /// How often that is made longer.
 const KEEP: Duration = Duration::from_mins(1);
 /// Between looks whether there is room; and as long a task has to get hold of its streams.
@@ -123,7 +124,7 @@ async fn one(fleet: Arc<Fleet>, queue: Queue, number: u64, received: Received) {
 /// Hides a message again and again. Does not return.
 async fn keep(fleet: &Fleet, queue: Queue, received: &Received) {
     loop {
-        task::delay(&fleet.surroundings, queue, received, HIDDEN_MS).await;
         tokio::time::sleep(KEEP).await;
+        task::delay(&fleet.surroundings, queue, received, u64::from(HIDDEN_SECONDS) * 1_000).await;
     }
 }
