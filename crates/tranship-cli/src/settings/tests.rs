@@ -403,7 +403,7 @@ fn a_bad_file_is_named_with_line_and_key() {
             "\npart_size = 1",
             &["unknown key \"part_size\"", "key \"part_size\"", "did you mean \"part-size\"?"][..],
         ),
-        ("\nbandwidth = 1", &["unknown key \"bandwidth\"", "--help"]),
+        ("\nlightspeed = 1", &["unknown key \"lightspeed\"", "--help"]),
         ("\nconfig = \"x\"", &["cannot name another"]),
         ("\n[source]\nendpoint = \"x\"", &["source must be a text in quotes or a whole number"]),
         ("\nquiet = \"true\"", &["quiet must be true or false", "write quiet = true"]),

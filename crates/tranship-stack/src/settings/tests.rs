@@ -172,3 +172,30 @@ fn the_kind_of_the_source_decides_its_endpoint_and_what_is_believed_of_it() {
     let policy = read(&[gcs]).unwrap().policy;
     assert!(!policy.fenced && !policy.tags);
 }
+
+#[test]
+fn a_part_is_spread_where_there_is_memory_for_its_pieces() {
+    let spreads = |memory_mib, streams| {
+        let with = [("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory_mib), ("TRANSHIP_STREAMS", streams)];
+        read(&with).unwrap().spreads
+    };
+    assert!(spreads("512", "32"));
+    assert!(!spreads("128", "32") && !spreads("512", "256"));
+    assert!(!read(&[]).unwrap().spreads, "outside Lambda it is for others to say");
+}
+
+#[test]
+fn the_largest_objects_need_a_queue() {
+    let large = ("TRANSHIP_LARGE_OBJECT_MIB", "1024");
+    let mistakes = read(&[large]).unwrap_err().to_string();
+    assert!(mistakes.contains("TRANSHIP_LARGE_QUEUE_URL"), "{mistakes}");
+    let queue = ("TRANSHIP_LARGE_QUEUE_URL", "https://q/large");
+    let mistakes = read(&[large, queue]).unwrap_err().to_string();
+    assert!(mistakes.contains("TRANSHIP_LARGE_DEAD_LETTER_QUEUE_URL"), "{mistakes}");
+    let dead = ("TRANSHIP_LARGE_DEAD_LETTER_QUEUE_URL", "https://q/large-dead");
+    let settings = read(&[large, queue, dead, ("TRANSHIP_BANDWIDTH_MIB_PER_SECOND", "5")]).unwrap();
+    assert_eq!(settings.policy.large_object_bytes, Some(1 << 30));
+    assert_eq!(settings.bandwidth_bytes_per_second, Some(5 << 20));
+    let settings = read(&[queue, dead]).unwrap();
+    assert_eq!(settings.policy.large_object_bytes, None, "0 is never");
+}
