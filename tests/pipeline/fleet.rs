@@ -2,82 +2,28 @@
 //! fast their bytes come. Memory lies behind every port, and time is simulated.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use proptest::prelude::*;
-use tokio::sync::Mutex;
 use tranship_adapters::clock::SimulatedClock;
 use tranship_adapters::ledgers::memory::MemoryLedger;
-use tranship_adapters::queues::memory::MemoryQueue;
-use tranship_adapters::stores::memory::MemoryStore;
-use tranship_core::body::full;
-use tranship_core::error::{ErrorKind, LedgerError};
+use tranship_core::error::ErrorKind;
 use tranship_core::fleet::{self, Presence};
 use tranship_core::link::{Bandwidth, Link};
-use tranship_core::location::{Location, Transfer};
 use tranship_core::message::{Message, PartsTask, Work};
 use tranship_core::object::{Millis, ObjectKey};
 use tranship_core::policy::Policy;
-use tranship_core::ports::{Clock as _, Completer, Queue, Received};
-use tranship_core::progress::Progress;
-use tranship_core::rows::{self, HeaderId, ScanRange};
-use tranship_core::stage::Stage;
-use tranship_core::store::{ObjectStore as _, Put, Write};
-use tranship_core::worker::{self, Done};
-use tranship_core::{completer, finder};
+use tranship_core::ports::{Clock as _, Queue, Received};
+use tranship_core::rows::{self, HeaderId};
+use tranship_core::worker::Done;
 use tranship_tests::faulty::{Disturbance, Faults, FaultyLedger, Life, Wrong};
+use tranship_tests::rig;
+
+use crate::visits::Visits;
 
 const MIB: u64 = 1 << 20;
 const MINUTE_MS: u64 = 60_000;
 const BEGAN: Millis = Millis(1_000_000_000);
-
-/// Completes at once.
-#[derive(Default)]
-struct Asked(Mutex<Vec<(HeaderId, u64)>>);
-
-#[async_trait]
-impl Completer for Asked {
-    async fn start(&self, header: &HeaderId, epoch: u64, _: u32) -> Result<(), LedgerError> {
-        self.0.lock().await.push((header.clone(), epoch));
-        Ok(())
-    }
-}
-
-struct World {
-    stage: Stage,
-    clock: Arc<SimulatedClock>,
-    source: Arc<MemoryStore>,
-    destination: Arc<MemoryStore>,
-    asked: Arc<Asked>,
-}
-
-fn world(policy: Policy, streams: usize) -> World {
-    let clock = Arc::new(SimulatedClock::automatic(BEGAN, 1));
-    let source = Arc::new(MemoryStore::new("source", clock.clone()));
-    let destination = Arc::new(MemoryStore::new("destination", clock.clone()));
-    let at = |bucket| Location::new(Some("https://memory"), bucket, "");
-    let transfer = Transfer { source: at("source"), destination: at("destination") };
-    let asked = Arc::<Asked>::default();
-    let stage = Stage {
-        transfer_id: transfer.id(),
-        transfer,
-        link: Link::new(streams).spreading(),
-        policy,
-        source: source.clone(),
-        destination: destination.clone(),
-        ledger: Arc::new(MemoryLedger::new()),
-        queue: Arc::new(MemoryQueue::new(clock.clone())),
-        completer: asked.clone(),
-        clock: clock.clone(),
-        progress: Arc::new(Progress::default()),
-        stopping: Arc::default(),
-        destination_is_opaque: AtomicBool::new(false),
-        denials: AtomicU32::new(0),
-    };
-    World { stage, clock, source, destination, asked }
-}
 
 fn large_from(bytes: u64) -> Policy {
     Policy {
@@ -88,80 +34,37 @@ fn large_from(bytes: u64) -> Policy {
     }
 }
 
-fn noise(bytes: u64) -> Bytes {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ bytes;
-    let words = (0..bytes.div_ceil(8)).flat_map(|_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.take(usize::try_from(bytes).unwrap()).collect::<Vec<_>>().into()
+fn noise(bytes: u64) -> Vec<u8> {
+    rig::noise(bytes, usize::try_from(bytes).unwrap())
 }
 
-impl World {
-    async fn put(&self, key: &str, bytes: Bytes) {
-        let (key, size) = (ObjectKey::new(key), u64::try_from(bytes.len()).unwrap());
-        let (write, condition, checksum, md5) = (Write::default(), None, None, None);
-        let put = Put { key: &key, size, write, condition, checksum, md5 };
-        self.source.put(put, full(bytes)).await.unwrap();
-    }
+async fn depth(world: &Visits, queue: Queue) -> u64 {
+    world.stage.queue.depth(queue).await.unwrap()
+}
 
-    async fn depth(&self, queue: Queue) -> u64 {
-        self.stage.queue.depth(queue).await.unwrap()
-    }
-
-    /// Lists, and plans what there is to copy.
-    async fn plan(&self) {
-        finder::begin(&self.stage, "settings", ScanRange::whole(), false).await.unwrap();
-        let scan = self.stage.queue.receive(Queue::Scan, 1).await.unwrap().remove(0);
-        let Work::Scan(task) = Message::decode(&scan.body).unwrap().work else { panic!() };
-        finder::run_scan(&self.stage, &task, None).await.unwrap();
-        self.stage.queue.delete(Queue::Scan, &scan.receipt).await.unwrap();
-        let planning = self.depth(Queue::Transfer).await;
-        for _ in 0..planning {
-            assert_eq!(self.one_of(Queue::Transfer).await, Some(Done::Settled));
-        }
-    }
-
-    async fn one_of(&self, queue: Queue) -> Option<Done> {
-        let received = self.stage.queue.receive(queue, 1).await.unwrap().into_iter().next()?;
-        let done = worker::run(&self.stage, &received).await;
-        if done == Done::Settled {
-            self.stage.queue.delete(queue, &received.receipt).await.unwrap();
-        }
-        Some(done)
-    }
-
-    async fn complete_all(&self) {
-        for (header, epoch) in std::mem::take(&mut *self.asked.0.lock().await) {
-            completer::complete(&self.stage, &header, epoch).await.unwrap();
-        }
-    }
-
-    fn expect_equal(&self) {
-        assert_eq!(self.source.keys(), self.destination.keys());
-        for key in self.source.keys() {
-            let (here, there) = (self.source.object(&key), self.destination.object(&key));
-            assert!(there.unwrap().has_bytes_of(&here.unwrap()), "{key}");
-        }
+/// Lists, and plans what there is to copy.
+async fn plan(world: &mut Visits) {
+    world.begin().await;
+    assert!(world.visit_scan(false).await);
+    for _ in 0..depth(world, Queue::Transfer).await {
+        assert_eq!(world.visit(Queue::Transfer).await, Some(Done::Settled));
     }
 }
 
 #[tokio::test]
 async fn tasks_of_the_largest_objects_have_a_queue_of_their_own() {
-    let world = world(large_from(20 * MIB), 8);
+    let mut world = Visits::new(large_from(20 * MIB));
     world.put("below", noise(20 * MIB - 1)).await;
     world.put("at", noise(20 * MIB)).await;
-    world.plan().await;
-    let (transfer, large) = (world.depth(Queue::Transfer).await, world.depth(Queue::Large).await);
+    plan(&mut world).await;
+    let (transfer, large) =
+        (depth(&world, Queue::Transfer).await, depth(&world, Queue::Large).await);
     assert!(transfer > 0 && large > 0);
     assert_eq!(fleet::waiting(&world.stage).await.unwrap(), transfer + large);
     for (queue, key) in [(Queue::Transfer, "below"), (Queue::Large, "at")] {
-        while world.depth(queue).await > 0 {
-            assert_eq!(world.one_of(queue).await, Some(Done::Settled));
+        while depth(&world, queue).await > 0 {
+            assert_eq!(world.visit(queue).await, Some(Done::Settled));
         }
-        world.complete_all().await;
         assert!(world.destination.object(&ObjectKey::new(key)).is_some(), "{key}");
     }
     world.expect_equal();
@@ -170,11 +73,11 @@ async fn tasks_of_the_largest_objects_have_a_queue_of_their_own() {
 #[tokio::test]
 async fn without_a_fleet_there_is_one_queue_of_tasks() {
     let policy = Policy { large_object_bytes: None, ..large_from(0) };
-    let world = world(policy, 8);
+    let mut world = Visits::new(policy);
     world.put("large", noise(30 * MIB)).await;
-    world.plan().await;
-    assert_eq!(world.depth(Queue::Large).await, 0);
-    assert_eq!(fleet::waiting(&world.stage).await.unwrap(), world.depth(Queue::Transfer).await);
+    plan(&mut world).await;
+    assert_eq!(depth(&world, Queue::Large).await, 0);
+    assert_eq!(fleet::waiting(&world.stage).await.unwrap(), depth(&world, Queue::Transfer).await);
 }
 
 fn parts_task() -> String {
@@ -189,14 +92,14 @@ fn received(body: &str, receives: u32) -> Received {
 
 #[tokio::test]
 async fn a_task_that_keeps_being_cut_off_goes_where_nothing_cuts_it_off() {
-    let world = world(large_from(20 * MIB), 8);
+    let world = Visits::new(large_from(20 * MIB));
     let body = parts_task();
     let pass_on = async |body: &str, receives| {
         fleet::pass_on(&world.stage, &received(body, receives)).await.unwrap()
     };
     assert!(!pass_on(&body, 1).await, "once is no habit");
     assert!(pass_on(&body, 2).await);
-    assert_eq!(world.depth(Queue::Large).await, 1);
+    assert_eq!(depth(&world, Queue::Large).await, 1);
     assert!(!pass_on("{}", 7).await, "what cannot be read is for others to judge");
     let there = world.stage.queue.receive(Queue::Large, 10).await.unwrap();
     assert_eq!(there.len(), 1);
@@ -205,14 +108,17 @@ async fn a_task_that_keeps_being_cut_off_goes_where_nothing_cuts_it_off() {
 
 #[tokio::test]
 async fn without_a_fleet_a_task_stays_where_it_is() {
-    let world = world(Policy { large_object_bytes: None, ..Policy::default() }, 8);
+    let world = Visits::new(Policy { large_object_bytes: None, ..Policy::default() });
     assert!(!fleet::pass_on(&world.stage, &received(&parts_task(), 9)).await.unwrap());
 }
 
 #[tokio::test]
 async fn functions_help_only_where_tasks_wait_and_nobody_shows_himself() {
-    let world = world(large_from(20 * MIB), 8);
-    let needs_help = async || fleet::needs_help(&world.stage).await.unwrap();
+    let world = Visits::new(large_from(20 * MIB));
+    let needs_help = async || {
+        let waiting = depth(&world, Queue::Large).await;
+        fleet::needs_help(&world.stage, waiting).await.unwrap()
+    };
     assert!(!needs_help().await, "nothing waits");
     world.stage.queue.send(Queue::Large, vec![parts_task()]).await.unwrap();
     assert!(!needs_help().await, "an instance may be starting");
@@ -237,7 +143,7 @@ async fn functions_help_only_where_tasks_wait_and_nobody_shows_himself() {
 
 #[tokio::test]
 async fn of_two_that_show_themselves_at_once_one_is_enough() {
-    let world = world(large_from(20 * MIB), 8);
+    let world = Visits::new(large_from(20 * MIB));
     for name in ["i-1", "i-2"] {
         fleet::show(&world.stage, name).await.unwrap();
     }
@@ -246,27 +152,28 @@ async fn of_two_that_show_themselves_at_once_one_is_enough() {
     assert_eq!((seen.by.as_str(), seen.seen), ("i-2", world.clock.now()));
 }
 
-/// A link on which a part of one connection is slow, so that parts are read in pieces.
-fn slow(world: &World) {
+/// A world in which a part over one connection is slow, so that parts are read in pieces.
+fn slow() -> Visits {
+    let mut world = Visits::new(large_from(5 * MIB));
+    world.stage.link = Link::new(32).spreading();
     for _ in 0..64 {
         for connections in [1, 2, 4, 8] {
             let rate = 100_000 * u64::try_from(connections).unwrap();
             world.stage.link.took(connections, rate, 1_000);
         }
     }
+    world
 }
 
 #[tokio::test]
 async fn a_part_in_pieces_has_the_same_bytes_in_the_same_order() {
     for size in [5 * MIB, 5 * MIB + 1, 13 * MIB, 31 * MIB - 7] {
-        let world = world(large_from(5 * MIB), 32);
-        slow(&world);
+        let mut world = slow();
         world.put("large", noise(size)).await;
-        world.plan().await;
-        while world.depth(Queue::Large).await > 0 {
-            assert_eq!(world.one_of(Queue::Large).await, Some(Done::Settled));
+        plan(&mut world).await;
+        while depth(&world, Queue::Large).await > 0 {
+            assert_eq!(world.visit(Queue::Large).await, Some(Done::Settled));
         }
-        world.complete_all().await;
         world.expect_equal();
         assert_eq!(world.stage.progress.read().bytes_moved, size, "nothing was read twice");
     }
@@ -274,19 +181,17 @@ async fn a_part_in_pieces_has_the_same_bytes_in_the_same_order() {
 
 #[tokio::test]
 async fn pieces_are_pinned_too() {
-    let world = world(large_from(5 * MIB), 32);
-    slow(&world);
+    let mut world = slow();
     world.put("large", noise(13 * MIB)).await;
-    world.plan().await;
+    plan(&mut world).await;
     world.put("large", noise(13 * MIB + 1)).await;
-    while world.depth(Queue::Large).await + world.depth(Queue::Transfer).await > 0 {
+    while depth(&world, Queue::Large).await + depth(&world, Queue::Transfer).await > 0 {
         for queue in [Queue::Large, Queue::Transfer] {
-            if world.depth(queue).await > 0 {
-                world.one_of(queue).await;
+            if depth(&world, queue).await > 0 {
+                world.visit(queue).await;
             }
         }
     }
-    world.complete_all().await;
     world.expect_equal();
 }
 

@@ -48,11 +48,11 @@ impl Completer for Asked {
     }
 }
 
-struct Visits {
-    stage: Stage,
-    clock: Arc<SimulatedClock>,
+pub(crate) struct Visits {
+    pub(crate) stage: Stage,
+    pub(crate) clock: Arc<SimulatedClock>,
     source: Arc<MemoryStore>,
-    destination: Arc<MemoryStore>,
+    pub(crate) destination: Arc<MemoryStore>,
     asked: Arc<Asked>,
     lines: Option<Arc<dyn KeyLines>>,
     /// The most hops that a message had.
@@ -60,7 +60,7 @@ struct Visits {
 }
 
 impl Visits {
-    fn new(policy: Policy) -> Self {
+    pub(crate) fn new(policy: Policy) -> Self {
         let clock = Arc::new(SimulatedClock::automatic(BEGAN, 1));
         let source = Arc::new(MemoryStore::new("source", clock.clone()).with_pages_of(10));
         let destination =
@@ -91,8 +91,8 @@ impl Visits {
         Limits { window_keys: 20, hops_max: 8, scans_max: 4, ..Limits::default() }
     }
 
-    async fn put(&self, key: &str, bytes: &str) {
-        let (key, bytes) = (ObjectKey::new(key), bytes.as_bytes().to_vec());
+    pub(crate) async fn put(&self, key: &str, bytes: impl AsRef<[u8]>) {
+        let (key, bytes) = (ObjectKey::new(key), bytes.as_ref().to_vec());
         let size = u64::try_from(bytes.len()).unwrap();
         let (write, condition, checksum, md5) = (Write::default(), None, None, None);
         let put = Put { key: &key, size, write, condition, checksum, md5 };
@@ -105,7 +105,7 @@ impl Visits {
         }
     }
 
-    async fn begin(&self) -> Begun {
+    pub(crate) async fn begin(&self) -> Begun {
         let range = match self.lines {
             None => ScanRange::whole(),
             Some(_) => ScanRange::Prefixes { next: 0, until: None },
@@ -118,7 +118,7 @@ impl Visits {
     }
 
     /// One visit of the finder to a message of the scan queue; `cut`: its time ends after a window.
-    async fn visit_scan(&mut self, cut: bool) -> bool {
+    pub(crate) async fn visit_scan(&mut self, cut: bool) -> bool {
         let Some(received) = self.receive(Queue::Scan).await else { return false };
         let Work::Scan(task) = Message::decode(&received.body).unwrap().work else { panic!() };
         self.hops = self.hops.max(task.hops);
@@ -143,24 +143,25 @@ impl Visits {
         true
     }
 
-    /// One visit of the worker, and of the completer to what it asked for.
     async fn visit_task(&self) -> bool {
-        let Some(received) = self.receive(Queue::Transfer).await else { return false };
-        match worker::run(&self.stage, &received).await {
-            Done::Settled => {
-                self.stage.queue.delete(Queue::Transfer, &received.receipt).await.unwrap();
-            }
-            Done::Again { after_ms, .. } => {
-                let queue = &self.stage.queue;
-                queue.delay(Queue::Transfer, &received.receipt, after_ms).await.unwrap();
-            }
+        self.visit(Queue::Transfer).await.is_some()
+    }
+
+    /// One visit of the worker, and of the completer to what it asked for.
+    pub(crate) async fn visit(&self, queue: Queue) -> Option<Done> {
+        let received = self.receive(queue).await?;
+        let (queues, receipt) = (&self.stage.queue, &received.receipt);
+        let done = worker::run(&self.stage, &received).await;
+        match &done {
+            Done::Settled => queues.delete(queue, receipt).await.unwrap(),
+            Done::Again { after_ms, .. } => queues.delay(queue, receipt, *after_ms).await.unwrap(),
             done => panic!("{done:?}"),
         }
         let asked = std::mem::take(&mut *self.asked.0.lock().unwrap());
         for (header, epoch) in asked {
             completer::complete(&self.stage, &header, epoch).await.unwrap();
         }
-        true
+        Some(done)
     }
 
     async fn sweep(&self) -> Watched {
@@ -182,7 +183,7 @@ impl Visits {
         panic!("the run does not end");
     }
 
-    fn expect_equal(&self) {
+    pub(crate) fn expect_equal(&self) {
         assert_eq!(self.source.keys(), self.destination.keys());
         for key in self.source.keys() {
             let (here, there) = (self.source.object(&key), self.destination.object(&key));

@@ -143,7 +143,10 @@ impl Functions<'_> {
         self.is_off.store(false, Ordering::Relaxed);
         let waiting = fleet::waiting(stage).await?;
         if stage.policy.large_object_bytes.is_some() {
-            self.helps.store(fleet::needs_help(stage).await?, Ordering::Relaxed);
+            self.helps.store(
+                fleet::needs_help(stage, stage.queue.depth(Queue::Large).await?).await?,
+                Ordering::Relaxed,
+            );
         }
         sweep::sweep(stage, waiting == 0).await?;
         finder::watch(stage, DEADLINE_MS).await

@@ -6,11 +6,13 @@ Each port is listened on at the namespace's own loopback, so that an address mea
 Lines on standard input: `cut` ends every connection and takes no more until `mend`. Ends with its input.
 """
 
+import functools
 import os
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 
 LISTENS = """
 import socket, sys
@@ -39,11 +41,6 @@ class Gate:
             except OSError:
                 pass  # It has ended by itself.
 
-    def accept(self, listener: socket.socket, port: int) -> None:
-        while True:
-            inner, _ = listener.accept()
-            threading.Thread(target=self.join, args=(inner, port), daemon=True).start()
-
     def join(self, inner: socket.socket, port: int) -> None:
         with inner:
             try:
@@ -55,12 +52,28 @@ class Gate:
                     if self.is_cut:
                         return
                     self.open |= {inner, outer}
-                back = threading.Thread(target=pump, args=(outer, inner), daemon=True)
-                back.start()
-                pump(inner, outer)
-                back.join()
+                carry(inner, outer)
                 with self.lock:
                     self.open -= {inner, outer}
+
+
+def serve(listener: socket.socket, join: Callable[[socket.socket], None]) -> None:
+    """Joins each connection that comes, from now on."""
+
+    def accept() -> None:
+        while True:
+            inner, _ = listener.accept()
+            threading.Thread(target=join, args=(inner,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+
+
+def carry(inner: socket.socket, outer: socket.socket) -> None:
+    """Moves bytes both ways until both have ended."""
+    back = threading.Thread(target=pump, args=(outer, inner), daemon=True)
+    back.start()
+    pump(inner, outer)
+    back.join()
 
 
 def pump(read: socket.socket, write: socket.socket) -> None:
@@ -101,7 +114,7 @@ def main() -> None:
     namespace, *ports = sys.argv[1:]
     gate = Gate()
     for port, listener in zip(ports, listeners(namespace, ports)):
-        threading.Thread(target=gate.accept, args=(listener, int(port)), daemon=True).start()
+        serve(listener, functools.partial(gate.join, port=int(port)))
     print("ready", flush=True)
     for line in sys.stdin:
         gate.cut(line.strip() == "cut")

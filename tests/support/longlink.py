@@ -91,21 +91,16 @@ def relay(listener: socket.socket, host: str, port: int) -> None:
             except OSError:
                 return
             with outer:
-                back = threading.Thread(target=gate.pump, args=(outer, inner), daemon=True)
-                back.start()
-                gate.pump(inner, outer)
-                back.join()
+                gate.carry(inner, outer)
 
-    while True:
-        inner, _ = listener.accept()
-        threading.Thread(target=join, args=(inner,), daemon=True).start()
+    gate.serve(listener, join)
 
 
 def in_namespace(ports: list[str]) -> None:
     """The far end: run within the namespace."""
     for port in ports:
         listener = socket.create_server(("127.0.0.1", int(port)), backlog=1024)
-        threading.Thread(target=relay, args=(listener, HERE, int(port)), daemon=True).start()
+        relay(listener, HERE, int(port))
     print("ready", flush=True)
     sys.stdin.read()
 
@@ -130,7 +125,7 @@ def main() -> None:
     threading.Thread(target=forward, args=(ways,), daemon=True).start()
     for port in ports:
         listener = socket.create_server((HERE, int(port)), backlog=1024)
-        threading.Thread(target=relay, args=(listener, "127.0.0.1", int(port)), daemon=True).start()
+        relay(listener, "127.0.0.1", int(port))
     far = [*inside, sys.executable, __file__, "--in-namespace", *ports]
     with subprocess.Popen(far, stdin=subprocess.PIPE) as child:
         sys.stdin.read()

@@ -15,7 +15,7 @@ use tranship_adapters::stores::s3::{S3Settings, S3Store};
 use tranship_core::breakdown::{self, Breakdown};
 use tranship_core::error::{Disposition, ErrorKind, LedgerError, StageError, StoreError};
 use tranship_core::finder::{self, KeyLines};
-use tranship_core::link::{Bandwidth, Link};
+use tranship_core::link::Link;
 use tranship_core::location::Transfer;
 use tranship_core::outcome::Count;
 use tranship_core::policy::{Policy, ServerSide};
@@ -163,13 +163,10 @@ impl Engine {
             (in_memory(parts.ledger, &transfer_id, &mut advice)?, Arc::new(queue))
         };
         let (completer, asked) = driver::channel();
-        let bandwidth = parts.bandwidth.map(|bytes_per_second| {
-            Arc::new(Bandwidth::new(bytes_per_second, ledger.clone(), clock.clone()))
-        });
         let stage = Stage {
             transfer: parts.transfer,
             transfer_id,
-            link: Link::new(policy.limits.streams_max).limited(bandwidth),
+            link: Link::new(policy.limits.streams_max).limited(parts.bandwidth, &ledger, &clock),
             policy,
             source,
             destination,

@@ -24,7 +24,11 @@ use crate::exit::{Exit, Failure};
 use crate::report::stack as report;
 use answers::{BreakerAnswer, Redriven, RetryAnswer, RunAnswer, SettingsAnswer, Status};
 use client::{Answer, Client, Question};
+use refusal::Refusal;
 
+/// Times in a row that the stack may fail to answer by something that passes: with the client's own
+/// attempts these are minutes.
+const FAILED_ASKS_MAX: u32 = 5;
 /// Rounds of `retry` that put nothing back before it gives up.
 const IDLE_ROUNDS_MAX: u32 = 3;
 
@@ -84,6 +88,21 @@ struct Stack<'a> {
 }
 
 impl Stack<'_> {
+    /// Asks, and again after a pause what fails by something that passes.
+    async fn ask_patiently(&self, question: &Question, pause_ms: u64) -> Result<Answer, Refusal> {
+        let mut failed = 0;
+        loop {
+            match self.client.ask(question.clone()).await {
+                Err(refusal) if refusal.may_pass && failed + 1 < FAILED_ASKS_MAX => {
+                    failed += 1;
+                    self.reporter.warning(&format!("{}; asking again", refusal.failure.what));
+                    self.clock.sleep(pause_ms).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     async fn status(&self, args: &StatusArgs) -> Result<Exit, Failure> {
         let redraws = args.watch && io::stdout().is_terminal();
         loop {

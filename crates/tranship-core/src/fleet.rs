@@ -22,7 +22,7 @@ const ABSENT_MS: u64 = 15 * 60 * 1_000;
 const CUT_OFF_MAX: u32 = 2;
 
 /// The last that was seen of the fleet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Presence {
     pub revision: u64,
     pub seen: Millis,
@@ -97,8 +97,9 @@ pub async fn show(stage: &Stage, name: &str) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Whether the functions have to take the tasks of the largest objects now.
-pub async fn needs_help(stage: &Stage) -> Result<bool, StageError> {
+/// Whether the functions have to take the tasks of the largest objects now, of which so many wait or
+/// are in flight.
+pub async fn needs_help(stage: &Stage, waiting: u64) -> Result<bool, StageError> {
     let key = Presence::row_key();
     let known: Option<Presence> = rows::load(&*stage.ledger, &key).await?;
     let now = stage.clock.now();
@@ -106,7 +107,7 @@ pub async fn needs_help(stage: &Stage) -> Result<bool, StageError> {
     if known.as_ref().is_some_and(|known| !absent(known.seen)) {
         return Ok(false);
     }
-    if stage.queue.depth(Queue::Large).await? == 0 {
+    if waiting == 0 {
         // What waits later has a time of its own, in which an instance can start.
         if let Some(known) = known.filter(|known| known.waiting_since.is_some()) {
             let revision = known.revision + 1;
@@ -115,12 +116,7 @@ pub async fn needs_help(stage: &Stage) -> Result<bool, StageError> {
         }
         return Ok(false);
     }
-    let known = known.unwrap_or(Presence {
-        revision: 0,
-        seen: Millis(0),
-        by: String::new(),
-        waiting_since: None,
-    });
+    let known = known.unwrap_or_default();
     if let Some(since) = known.waiting_since {
         return Ok(absent(since));
     }

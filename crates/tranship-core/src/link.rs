@@ -19,6 +19,7 @@ pub use self::pieces::PIECE_BYTES;
 pub(crate) use self::pieces::{Piecewise, pieces, ranges};
 use self::spread::Spread;
 use crate::body::Body;
+use crate::ports::{Clock, Ledger};
 
 /// The permits of one process, and its bandwidth.
 pub struct Link {
@@ -63,10 +64,16 @@ impl Link {
         self
     }
 
-    /// The same, no faster than this.
+    /// The same, no faster than this together with everybody else who has this ledger.
     #[must_use]
-    pub fn limited(mut self, bandwidth: Option<Arc<Bandwidth>>) -> Self {
-        self.bandwidth = bandwidth;
+    pub fn limited(
+        mut self,
+        bytes_per_second: Option<u64>,
+        ledger: &Arc<dyn Ledger>,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
+        self.bandwidth = bytes_per_second
+            .map(|limit| Arc::new(Bandwidth::new(limit, ledger.clone(), clock.clone())));
         self
     }
 
@@ -132,10 +139,7 @@ impl Link {
 
     /// The body as fast as it may be.
     pub(crate) fn paced(&self, body: Body) -> Body {
-        match &self.bandwidth {
-            Some(bandwidth) => bandwidth.paced(body),
-            None => body,
-        }
+        bandwidth::paced(self.bandwidth.as_ref(), body)
     }
 }
 

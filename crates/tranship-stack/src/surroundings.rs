@@ -13,7 +13,7 @@ use tranship_adapters::queues::sqs::{SqsQueue, SqsSettings};
 use tranship_adapters::secrets::SecretCredentials;
 use tranship_adapters::stores::s3::{S3Settings, S3Store, Sse as StoreSse};
 use tranship_core::error::StoreError;
-use tranship_core::link::{Bandwidth, Link};
+use tranship_core::link::Link;
 use tranship_core::ports::{Clock, Ledger};
 use tranship_core::progress::Progress;
 use tranship_core::stage::Stage;
@@ -99,10 +99,8 @@ fn stage(
         ..SqsSettings::new(&own.scan.url, &own.transfer.url)
     };
     let ledger: Arc<dyn Ledger> = Arc::new(DynamoDbLedger::new(config, &own.table, clock.clone()));
-    let bandwidth = settings.bandwidth_bytes_per_second.map(|bytes_per_second| {
-        Arc::new(Bandwidth::new(bytes_per_second, ledger.clone(), clock.clone()))
-    });
-    let link = Link::new(settings.policy.limits.streams_max).limited(bandwidth);
+    let limit = settings.bandwidth_bytes_per_second;
+    let link = Link::new(settings.policy.limits.streams_max).limited(limit, &ledger, &clock);
     Stage {
         transfer: settings.transfer.clone(),
         transfer_id: settings.transfer.id(),

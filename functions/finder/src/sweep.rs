@@ -57,7 +57,8 @@ async fn help(surroundings: &Surroundings) -> Result<(), Failure> {
     if stage.policy.large_object_bytes.is_none() {
         return Ok(());
     }
-    let needed = fleet::needs_help(stage).await?;
+    let waiting = stage.queue.depth(Queue::Large).await?;
+    let needed = fleet::needs_help(stage, waiting).await?;
     if needed {
         tracing::warn!(
             "tasks of the largest objects wait, and no instance has shown itself: functions take them"
@@ -65,7 +66,7 @@ async fn help(surroundings: &Surroundings) -> Result<(), Failure> {
     }
     mappings.help(needed).await?;
     Metrics::new(&settings.own.stack, stage.clock.now())
-        .with("LargeWaiting", Unit::Count, stage.queue.depth(Queue::Large).await?)
+        .with("LargeWaiting", Unit::Count, waiting)
         .with("FleetAbsent", Unit::Count, u64::from(needed))
         .emit();
     Ok(())

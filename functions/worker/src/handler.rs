@@ -29,17 +29,14 @@ pub(crate) async fn handle(
         let work = task::run(&surroundings, &received);
         let done = match deadline::within(stage, deadline_ms, work).await {
             // What it left was left for its time limit: nothing else stops a function.
-            Some(Done::Again { after_ms: 0, why }) if queue == Queue::Transfer => {
-                match task::cut_off(&surroundings, &received, why).await {
-                    Done::Again { why, .. } => Done::Again { after_ms: 0, why },
-                    done => done,
-                }
+            Some(Done::Again { after_ms: 0, why }) => {
+                task::cut_off(&surroundings, queue, &received, 0, why).await
             }
             Some(done) => done,
-            None if queue == Queue::Transfer => {
-                task::cut_off(&surroundings, &received, "the time was over".to_owned()).await
+            None => {
+                let why = "the time was over".to_owned();
+                task::cut_off(&surroundings, queue, &received, task::PAUSE_MS, why).await
             }
-            None => Done::Again { after_ms: task::PAUSE_MS, why: "the time was over".to_owned() },
         };
         unreadable += u64::from(matches!(done, Done::Unreadable(_)));
         let id = message.message_id.as_deref().unwrap_or_default();

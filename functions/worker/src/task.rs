@@ -18,15 +18,24 @@ pub(crate) async fn run(surroundings: &Surroundings, received: &Received) -> Don
 }
 
 /// What becomes of a message that a time limit cut off: it comes again, and if that keeps happening,
-/// those who have no time limit take it.
-pub(crate) async fn cut_off(surroundings: &Surroundings, received: &Received, why: String) -> Done {
+/// those who have no time limit take it. What comes from their queue stays in it.
+pub(crate) async fn cut_off(
+    surroundings: &Surroundings,
+    queue: Queue,
+    received: &Received,
+    after_ms: u64,
+    why: String,
+) -> Done {
+    if queue == Queue::Large {
+        return Done::Again { after_ms, why };
+    }
     match fleet::pass_on(&surroundings.stage, received).await {
         Ok(true) => {
             tracing::info!(receives = received.receives, "passed on to the large-object queue");
             Done::Settled
         }
-        Ok(false) => Done::Again { after_ms: PAUSE_MS, why },
-        Err(error) => Done::Again { after_ms: PAUSE_MS, why: error.to_string() },
+        Ok(false) => Done::Again { after_ms, why },
+        Err(error) => Done::Again { after_ms, why: error.to_string() },
     }
 }
 

@@ -4,7 +4,6 @@
 use std::fmt::Write as _;
 
 use tranship_core::breakdown::Breakdown;
-use tranship_core::ports::Clock as _;
 
 use super::Stack;
 use super::answers::PrefixPart;
@@ -12,32 +11,22 @@ use super::client::Question;
 use crate::exit::{Exit, Failure};
 use crate::report::stack::ByPrefix;
 
-/// Times in a row that a part may fail by something that passes.
-const FAILED_ASKS_MAX: u32 = 5;
-/// Before it is asked for again.
+/// Before a part that could not be had is asked for again.
 const PAUSE_MS: u64 = 1_000;
 
 pub(super) async fn gather(stack: &Stack<'_>, run: u64) -> Result<ByPrefix, Failure> {
     let mut breakdown = Breakdown::default();
     let mut after: Option<String> = None;
-    let mut failed_asks = 0;
     loop {
         let question = Question::Report { run, after: after.clone() };
-        let answer = match stack.client.ask(question).await {
+        let answer = match stack.ask_patiently(&question, PAUSE_MS).await {
             Ok(answer) => answer,
             Err(refusal) if refusal.is_bad_input => {
                 let text = "The stack is of an older version, which does not tell its accounts by prefix: deploy it again, and the next run has them.";
                 return Ok(ByPrefix::Missing(text.to_owned()));
             }
-            Err(refusal) if refusal.may_pass && failed_asks + 1 < FAILED_ASKS_MAX => {
-                failed_asks += 1;
-                stack.reporter.warning(&format!("{}; asking again", refusal.failure.what));
-                stack.clock.sleep(PAUSE_MS).await;
-                continue;
-            }
             Err(refusal) => return Err(refusal.into()),
         };
-        failed_asks = 0;
         let part: PrefixPart = answer.read()?;
         if part.run != Some(run) {
             return Ok(ByPrefix::Missing(changed(run, part.run)));

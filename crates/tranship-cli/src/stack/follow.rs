@@ -7,10 +7,6 @@ use super::answers::{Breaker, Report, Status};
 use super::client::Question;
 use crate::exit::{Exit, Failure};
 
-/// Looks in a row that may fail by something that passes: with the client's own attempts these are
-/// minutes.
-const FAILED_LOOKS_MAX: u32 = 5;
-
 /// What a look at the stack says of the run that is followed.
 #[derive(Debug, PartialEq, Eq)]
 enum Look<'a> {
@@ -34,19 +30,8 @@ fn look(status: &Status, id: u64) -> Look<'_> {
 }
 
 pub(super) async fn follow(stack: &Stack<'_>, id: u64, every_ms: u64) -> Result<Exit, Failure> {
-    let mut failed_looks = 0;
     loop {
-        let answer = match stack.client.ask(Question::Status).await {
-            Ok(answer) => answer,
-            Err(refusal) if refusal.may_pass && failed_looks + 1 < FAILED_LOOKS_MAX => {
-                failed_looks += 1;
-                stack.reporter.warning(&format!("{}; asking again", refusal.failure.what));
-                stack.clock.sleep(every_ms).await;
-                continue;
-            }
-            Err(refusal) => return Err(refusal.into()),
-        };
-        failed_looks = 0;
+        let answer = stack.ask_patiently(&Question::Status, every_ms).await?;
         let status: Status = answer.read()?;
         stack.reporter.answer(answer.text());
         match look(&status, id) {

@@ -106,10 +106,15 @@ impl Bandwidth {
         }
         Err(LedgerError::Unavailable("the bandwidth limit: no lease could be had".to_owned()))
     }
+}
 
-    /// A body whose bytes wait until they may pass.
-    pub(super) fn paced(self: &Arc<Self>, body: Body) -> Body {
-        Box::pin(Paced { body, bandwidth: Arc::clone(self), waiting: None })
+/// A body whose bytes wait until they may pass, where there is a limit.
+pub(super) fn paced(limit: Option<&Arc<Bandwidth>>, body: Body) -> Body {
+    match limit {
+        Some(bandwidth) => {
+            Box::pin(Paced { body, bandwidth: Arc::clone(bandwidth), waiting: None })
+        }
+        None => body,
     }
 }
 

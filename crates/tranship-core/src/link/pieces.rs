@@ -14,6 +14,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::Bandwidth;
+use super::bandwidth::paced;
 use crate::body::{Body, BodyError};
 use crate::error::{ErrorKind, StoreError};
 use crate::object::{ByteRange, ObjectKey};
@@ -75,16 +76,11 @@ impl Piecewise {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let body = match opened.take() {
-                Some(body) => Ok(body),
-                None => {
-                    self.source.get(&self.key, Some(range), Some(&self.pin)).await.map(|read| {
-                        match &self.bandwidth {
-                            Some(bandwidth) => bandwidth.paced(read.body),
-                            None => read.body,
-                        }
-                    })
-                }
+            let body = if let Some(body) = opened.take() {
+                Ok(body)
+            } else {
+                let read = self.source.get(&self.key, Some(range), Some(&self.pin)).await;
+                read.map(|read| paced(self.bandwidth.as_ref(), read.body))
             };
             match body {
                 Ok(body) => match collected(body, range).await {

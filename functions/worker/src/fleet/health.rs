@@ -11,16 +11,33 @@ use super::Fleet;
 const SILENT_MS: u64 = 5 * 60 * 1_000;
 /// Where one that never answered is troubled already.
 const NEVER_MS: u64 = 60 * 1_000;
+/// The only state that is not well.
+const TROUBLED: &str = "troubled";
 
 pub(super) fn of(fleet: &Fleet) -> Health {
-    Health { is_well: !is_troubled(fleet), says: state(fleet) }
+    let word = word(fleet);
+    Health { is_well: word != TROUBLED, says: says(fleet, word) }
 }
 
 /// Whether a queue that is to be polled does not answer.
 pub(super) fn is_troubled(fleet: &Fleet) -> bool {
-    if fleet.is_draining.load(Ordering::Relaxed) || fleet.is_halted.load(Ordering::Relaxed) {
-        return false;
+    word(fleet) == TROUBLED
+}
+
+/// The state in one word.
+fn word(fleet: &Fleet) -> &'static str {
+    if fleet.is_draining.load(Ordering::Relaxed) {
+        "draining"
+    } else if fleet.is_halted.load(Ordering::Relaxed) {
+        "halted"
+    } else if is_unanswered(fleet) {
+        TROUBLED
+    } else {
+        "polling"
     }
+}
+
+fn is_unanswered(fleet: &Fleet) -> bool {
     let now = fleet.now().0;
     let is_idle = fleet.tasks.load(Ordering::Relaxed) == 0;
     fleet.answered_ms.iter().any(|answered| match answered.load(Ordering::Relaxed) {
@@ -30,16 +47,7 @@ pub(super) fn is_troubled(fleet: &Fleet) -> bool {
     })
 }
 
-fn state(fleet: &Fleet) -> Value {
-    let state = if fleet.is_draining.load(Ordering::Relaxed) {
-        "draining"
-    } else if fleet.is_halted.load(Ordering::Relaxed) {
-        "halted"
-    } else if is_troubled(fleet) {
-        "troubled"
-    } else {
-        "polling"
-    };
+fn says(fleet: &Fleet, word: &str) -> Value {
     let moved = fleet.moved();
     let answered = fleet.answered_ms.iter().map(|answered| answered.load(Ordering::Relaxed));
     let answered = match answered.min() {
@@ -47,7 +55,7 @@ fn state(fleet: &Fleet) -> Value {
         Some(answered) => json!(fleet.now().0.saturating_sub(answered)),
     };
     json!({
-        "state": state,
+        "state": word,
         "instance": fleet.name,
         "tasks": fleet.tasks.load(Ordering::Relaxed),
         "streams": fleet.surroundings.stage.link.streams(),
