@@ -47,9 +47,16 @@ async fn a_first_run_copies_and_the_next_one_finds_all_equal() {
 
     // One more differs.
     stack.sides.put("small/0007", noise(1_007, 400));
+    let before = report;
     let report = stack.run().await;
     assert_eq!(copied(&report), 1, "{report}");
     stack.sides.expect_equal();
+    // Of the run before, nothing is left to be told.
+    let asked = json!({ "tranship": "report", "run": before["id"] });
+    let part = stack.invoke("finder", asked).await.unwrap();
+    let (run, prefixes) = (&part["run"], &part["prefixes"]);
+    assert_eq!((run, prefixes), (&report["id"], &json!({})), "{part}");
+    assert_eq!(part["timeline"], Value::Null, "{part}");
 }
 
 /// The answers to `report`, added up, are the run's own account.
@@ -60,10 +67,11 @@ async fn the_prefixes_add_up(stack: &Stack, report: &Value, wanted: &[(&str, u64
         let part = stack.invoke("finder", asked.clone()).await.unwrap();
         assert_eq!(part["run"], report["id"], "{part}");
         sum.add(&serde_json::from_value(part.clone()).unwrap());
-        match part["through"].as_str() {
-            Some(through) => asked["after"] = json!(through),
-            None => break,
-        }
+        let Some(through) = part["through"].as_str() else {
+            the_timeline_ends_with_the_run(&part, report);
+            break;
+        };
+        asked["after"] = json!(through);
     }
     let listed = sum.prefixes.iter().map(|(name, of)| (name.as_str(), of.listed.objects));
     assert_eq!(listed.collect::<Vec<_>>(), wanted);
@@ -73,6 +81,19 @@ async fn the_prefixes_add_up(stack: &Stack, report: &Value, wanted: &[(&str, u64
     for (outcome, count) in all.account.iter().filter(|(_, count)| count.objects > 0) {
         assert_eq!(json!(count), report["outcomes"][outcome.name()], "{report}");
     }
+}
+
+/// With the last part comes how the run went.
+fn the_timeline_ends_with_the_run(part: &Value, report: &Value) {
+    let points = part["timeline"].as_array().unwrap();
+    let (first, last) = (&points[0], points.last().unwrap());
+    assert_eq!((&first["at_ms"], &first["settled_objects"]), (&json!(0), &json!(0)), "{part}");
+    assert_eq!(last["settled_objects"], report["listed"]["objects"], "{part}");
+    let copied = report["outcomes"]["copied"]["bytes"].as_u64().unwrap_or_default();
+    assert_eq!(last["bytes_copied"], copied, "{part}");
+    assert_eq!(last["failed_deliveries"], report["failed_deliveries"], "{part}");
+    let ended = report["ended_ms"].as_u64().unwrap() - report["started_ms"].as_u64().unwrap();
+    assert_eq!(last["at_ms"], ended, "{part}");
 }
 
 async fn a_report_is_in_the_bucket(stack: &Stack, report: &Value) {

@@ -8,7 +8,7 @@ use tranship_core::policy::{Compare, DeleteGuard, Overwrite, Policy};
 use tranship_core::rows::RunState;
 use tranship_server::{CompleteReplay, EtagMode, Fault, Matcher, Properties, Rule, ServerOptions};
 use tranship_tests::keys::HOSTILE;
-use tranship_tests::rig::{DESTINATION, How, MIB, Rig, SOURCE, noise};
+use tranship_tests::rig::{DESTINATION, How, MIB, Report, Rig, SOURCE, noise};
 
 /// Small parts and a low threshold make a multi-part object of a few mebibytes.
 fn in_parts() -> Policy {
@@ -495,15 +495,48 @@ async fn keys_too_long_for_the_other_side_are_named() {
     rig.copy(Policy::default()).await.expect(&[("copied", 1), ("extra", 1)]);
 }
 
+/// As often as one delivery tries a call that may pass.
+const CALLS_OF_A_DELIVERY: u64 = 3;
+
+fn failed_deliveries(report: &Report) -> u64 {
+    report.run.totals.as_ref().unwrap().failed_deliveries
+}
+
+/// What was tried again by another delivery is told although it came right, and its rows are gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_that_failed_are_counted_of_objects_and_of_parts() {
+    for (matcher, deliveries) in [
+        (Matcher::on("UploadPart").part(2), 1),
+        (Matcher::on("PutObject").key("small"), 1),
+        (Matcher::any().key("none"), 0),
+    ] {
+        let rig = Rig::new().await;
+        rig.put("large", noise(1, 12 * MIB));
+        rig.put("small", "x");
+        rig.destination
+            .faults()
+            .add(Rule::new(matcher, Fault::Status5xxBefore).times(CALLS_OF_A_DELIVERY));
+        let report = rig.copy(in_parts()).await;
+        report.expect(&[("copied", 2)]);
+        assert_eq!(failed_deliveries(&report), deliveries);
+        let (_, end) = report.run.timeline.points().last().unwrap();
+        assert_eq!((end.settled_objects, end.failed_deliveries), (2, deliveries));
+        assert_eq!(end.bytes_copied, u64::try_from(12 * MIB).unwrap() + 1);
+        rig.expect_equal();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_that_never_passes_fails_its_object_and_leaves_nothing() {
-    for (matcher, fault) in [
-        (Matcher::on("GetObject").key("large"), Fault::Status5xxBefore),
-        (Matcher::on("UploadPart").part(2), Fault::Status5xxBefore),
-        (Matcher::on("UploadPart"), Fault::Refuse { status: 400, code: "InvalidRequest" }),
+    // How many deliveries of a task failed is told of tasks, and a completion is none.
+    for (matcher, fault, deliveries) in [
+        (Matcher::on("GetObject").key("large"), Fault::Status5xxBefore, 2),
+        (Matcher::on("UploadPart").part(2), Fault::Status5xxBefore, 2),
+        (Matcher::on("UploadPart"), Fault::Refuse { status: 400, code: "InvalidRequest" }, 1),
         (
             Matcher::on("CompleteMultipartUpload"),
             Fault::Refuse { status: 400, code: "EntityTooSmall" },
+            0,
         ),
     ] {
         let rig = Rig::new().await;
@@ -517,10 +550,13 @@ async fn a_part_that_never_passes_fails_its_object_and_leaves_nothing() {
         report.expect(&[("copied", 1), ("failed", 1)]);
         assert_eq!(report.failures[0].key.as_str(), "large", "{fault:?}");
         assert_eq!(rig.there().open_uploads(DESTINATION), [], "{fault:?}");
+        assert_eq!(failed_deliveries(&report), deliveries, "{fault:?}");
         for server in [&rig.source, &rig.destination] {
             server.faults().clear();
         }
-        rig.copy(policy).await.expect(&[("equal", 1), ("copied", 1)]);
+        let report = rig.copy(policy).await;
+        report.expect(&[("equal", 1), ("copied", 1)]);
+        assert_eq!(failed_deliveries(&report), 0, "of this run");
         rig.expect_equal();
     }
 }

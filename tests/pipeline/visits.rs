@@ -23,9 +23,10 @@ use tranship_core::outcome::Outcome;
 use tranship_core::policy::{Limits, Policy};
 use tranship_core::ports::{Clock as _, Completer, Queue, Received};
 use tranship_core::progress::Progress;
-use tranship_core::rows::{HeaderId, Run, RunState, Scan, ScanRange};
+use tranship_core::rows::{self, HeaderId, Run, RunState, Scan, ScanRange};
 use tranship_core::stage::Stage;
 use tranship_core::store::{ObjectStore as _, Put, Write};
+use tranship_core::timeline::Mark;
 use tranship_core::worker::{self, Done};
 use tranship_core::{completer, sweep};
 use tranship_tests::functions::Lines;
@@ -285,6 +286,49 @@ async fn a_lost_ledger_never_numbers_a_run_as_one_whose_messages_live() {
     let run = visits.run_to_end(false).await;
     assert_eq!((run.state, run.totals.unwrap().listed.objects), (RunState::Complete, 9));
     visits.expect_equal();
+}
+
+/// How a run went is stored with what the sweep stores anyway: every look that is stored is a point.
+#[tokio::test]
+async fn a_run_tells_how_it_went_and_nothing_is_stored_for_that() {
+    let limits = Limits { objects_per_task_max: 5, ..Visits::limits() };
+    let mut visits = Visits::new(Policy { limits, ..Policy::default() });
+    visits.put_many(200).await;
+    let began = visits.begin().await.run().clone();
+    assert_eq!(began.timeline.points(), [(0, Mark::default())]);
+    while visits.visit_scan(false).await {}
+    let run = loop {
+        // One task in two minutes, and a look in each.
+        visits.visit_task().await;
+        for _ in 0..2 {
+            visits.clock.advance(MINUTE_MS);
+            let watched = visits.sweep().await;
+            if let Watched::Running(run) = &watched
+                && let Some(known) = &run.progress
+            {
+                let (_, seen) = run.timeline.points().last().unwrap();
+                assert_eq!(seen.settled_objects, known.account.of_source().objects, "{run:?}");
+            }
+        }
+        let run = rows::load::<Run>(&*visits.stage.ledger, &Run::row_key()).await.unwrap();
+        if let Some(run) = run.filter(|run| !run.is_open()) {
+            break run;
+        }
+    };
+    assert_eq!(run.verdict(), "complete");
+    let points = run.timeline.points();
+    assert_eq!(
+        u64::try_from(points.len()).unwrap(),
+        run.revision,
+        "one for each time it was stored"
+    );
+    assert!(points.len() > 10, "{points:?}");
+    assert!(points.is_sorted_by_key(|(at_ms, _)| *at_ms));
+    assert!(points.is_sorted_by_key(|(_, mark)| (mark.settled_objects, mark.bytes_copied)));
+    let (at_ms, end) = points.last().unwrap();
+    assert_eq!(*at_ms, run.ended.unwrap().0 - run.started.0);
+    assert_eq!(*end, Mark::of(&run.totals.clone().unwrap()));
+    assert_eq!(end.settled_objects, 200);
 }
 
 #[tokio::test]

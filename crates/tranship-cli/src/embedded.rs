@@ -210,7 +210,9 @@ fn with_report(
     let run = finished.ended.run();
     let (started, ended) = (run.started, run.ended);
     let breakdown = &finished.breakdown;
-    let folder = report.publish(&RunEnd { summary: &summary, breakdown, started, ended })?;
+    let failed_deliveries = run.totals.as_ref().map_or(0, |totals| totals.failed_deliveries);
+    let end = RunEnd { summary: &summary, breakdown, started, ended, failed_deliveries };
+    let folder = report.publish(&end)?;
     summary.report = Some(folder);
     Ok(summary)
 }
@@ -227,12 +229,12 @@ async fn timed<T>(
     begin: tokio::time::Instant,
 ) -> T {
     let Some(timeline) = timeline else { return running.await };
-    timeline.add(0, &progress.read());
+    timeline.add(0, progress.read().into());
     let mut running = std::pin::pin!(running);
     loop {
         let pause = std::time::Duration::from_millis(timeline.pause_ms());
         let ended = tokio::time::timeout(pause, &mut running).await;
-        timeline.add(elapsed_ms(begin), &progress.read());
+        timeline.add(elapsed_ms(begin), progress.read().into());
         if let Ok(ended) = ended {
             return ended;
         }

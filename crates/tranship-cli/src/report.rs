@@ -1,6 +1,9 @@
-//! The run report of a copy: what became of everything, by outcome and by prefix, as JSON for
-//! programs and as a page that opens offline for people.
+//! The run report: what became of everything, by outcome and by prefix and over time, as JSON for
+//! programs and as a page that opens offline for people. A copy in this process and a deployed stack
+//! each fill in the same [`Content`]; both forms are made of that.
 
+mod balance;
+mod content;
 mod html;
 mod json;
 pub(crate) mod stack;
@@ -10,11 +13,17 @@ use std::path::{Path, PathBuf};
 
 use tranship_core::breakdown::{Breakdown, PrefixAccount};
 use tranship_core::object::Millis;
+use tranship_core::outcome::Count;
 use tranship_core::rows::Note;
 
-use crate::display::Summary;
+pub(crate) use balance::Balance;
+use balance::{Row, RowName, Whole, of_whole};
+use content::{Content, Failed, Ran, Throughput};
+
+use crate::display::{Summary, count_text, duration_text, events, size_text};
 use crate::exit::{Exit, Failure};
 use crate::failure_list::{beside, check_place};
+use crate::page::Mood;
 use crate::timeline::Timeline;
 
 const JSON: &str = "report.json";
@@ -53,6 +62,8 @@ pub(crate) struct RunEnd<'a> {
     pub(crate) breakdown: &'a Breakdown,
     pub(crate) started: Millis,
     pub(crate) ended: Option<Millis>,
+    /// As the ledger has counted them.
+    pub(crate) failed_deliveries: u64,
 }
 
 impl RunEnd<'_> {
@@ -81,14 +92,85 @@ impl Report {
 
     /// Writes both forms; tells where the folder is.
     pub(crate) fn publish(&self, end: &RunEnd<'_>) -> Result<PathBuf, Failure> {
-        let balance = Balance::of(end.breakdown, &end.whole());
-        let write = || -> io::Result<()> {
-            put(&self.folder.join(JSON), &json::text(self, end, &balance))?;
-            put(&self.folder.join(HTML), &html::text(self, end, &balance))
-        };
-        write().map_err(|error| unwritable(&self.folder, &error))?;
-        Ok(self.folder.clone())
+        publish(&self.folder, &self.content(end))
     }
+
+    fn content<'a>(&'a self, end: &'a RunEnd<'_>) -> Content<'a> {
+        let summary = end.summary;
+        let ended = end.ended.map_or_else(|| "not yet".to_owned(), html::time);
+        let mood = if summary.is_clean() { Mood::Good } else { Mood::Bad };
+        Content {
+            source: &summary.source,
+            destination: &summary.destination,
+            verdict: (mood, format!("The run is {}.", summary.verdict())),
+            about: format!(
+                "Begun {}, ended {ended}; {} of this process; tranship {}; transfer {}.",
+                html::time(end.started),
+                duration_text(summary.elapsed_ms),
+                env!("CARGO_PKG_VERSION"),
+                summary.transfer_id,
+            ),
+            ran: Some(self.ran(end)),
+            failures: self.failures(summary),
+            stack: None,
+        }
+    }
+
+    fn ran<'a>(&'a self, end: &'a RunEnd<'_>) -> Ran<'a> {
+        let summary = end.summary;
+        let mut fields = events::run(summary);
+        if let Some(fields) = fields.as_object_mut() {
+            fields.insert("failed_deliveries".to_owned(), end.failed_deliveries.into());
+        }
+        let settled = summary.account.of_source();
+        let there = summary.account.iter().filter(|(_, count)| count.objects > 0);
+        Ran {
+            started: end.started,
+            ended: end.ended,
+            fields,
+            listed: summary.listed,
+            outcomes: there.map(|(outcome, count)| (outcome.name().to_owned(), count)).collect(),
+            unsettled: Count {
+                objects: summary.listed.objects.saturating_sub(settled.objects),
+                bytes: summary.listed.bytes.saturating_sub(settled.bytes),
+            },
+            is_balanced: summary.is_balanced(),
+            is_open: false,
+            by_prefix: Ok(Balance::of(end.breakdown, &end.whole())),
+            throughput: Throughput {
+                about: format!(
+                    "{} read from the source, repetitions included; {} retries. The plots speak of this process: a run that was interrupted before has an earlier part.",
+                    size_text(summary.bytes_moved),
+                    count_text(summary.retries),
+                ),
+                failed_deliveries: Some(end.failed_deliveries),
+                points: Some(self.timeline.points()),
+            },
+            losses: summary.losses.clone(),
+        }
+    }
+
+    fn failures(&self, summary: &Summary) -> content::Failures<'_> {
+        let list = summary.failures.as_ref();
+        let list =
+            list.map_or_else(String::new, |path| format!(" All of them: {}", path.display()));
+        content::Failures {
+            count: self.failures.count,
+            first: self.failures.first.iter().map(Failed::of).collect(),
+            all: format!("Up to {FAILURES_MAX} stand in report.json.{list}"),
+        }
+    }
+}
+
+/// Writes both forms into a folder; tells where it is.
+fn publish(folder: &Path, content: &Content<'_>) -> Result<PathBuf, Failure> {
+    let write = || -> io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        put(&folder.join(JSON), &json::text(content))?;
+        put(&folder.join(HTML), &html::text(content))
+    };
+    write().map_err(|error| unwritable(folder, &error))?;
+    Ok(folder.to_owned())
 }
 
 /// A file takes its place when it is whole.
@@ -103,121 +185,6 @@ fn put(path: &Path, text: &str) -> io::Result<()> {
 fn unwritable(folder: &Path, error: &io::Error) -> Failure {
     let what = format!("the run report in {} cannot be written: {error}", folder.display());
     Failure::new(Exit::Usage, what, "name a writable folder with --report")
-}
-
-/// A row of the account by prefix.
-#[derive(Debug)]
-pub(crate) struct Row<'a> {
-    pub(crate) name: RowName<'a>,
-    pub(crate) account: PrefixAccount,
-}
-
-/// Whose account a row is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RowName<'a> {
-    /// Empty: the keys without a slash.
-    Prefix(&'a str),
-    /// Prefixes beyond the limit.
-    Others,
-    /// Recorded by a version that knew no prefixes.
-    Unrecorded,
-}
-
-/// The run that its prefixes are the parts of.
-#[derive(Debug)]
-struct Whole {
-    account: PrefixAccount,
-    is_balanced: bool,
-    /// Its accounts still move.
-    is_open: bool,
-}
-
-/// The account by prefix, and what it says of itself.
-#[derive(Debug)]
-pub(crate) struct Balance<'a> {
-    /// The heaviest first, and at last what is no prefix.
-    pub(crate) rows: Vec<Row<'a>>,
-    pub(crate) statement: String,
-    pub(crate) is_good: bool,
-    /// The run goes on, so that nothing has to balance yet.
-    pub(crate) is_open: bool,
-}
-
-impl<'a> Balance<'a> {
-    fn of(breakdown: &'a Breakdown, whole: &Whole) -> Self {
-        let prefixes = breakdown.prefixes.iter();
-        let mut rows: Vec<_> = prefixes
-            .map(|(name, account)| Row { name: RowName::Prefix(name), account: account.clone() })
-            .collect();
-        // Stable: prefixes of one weight stay in the order of keys.
-        rows.sort_by_key(|row| {
-            let listed = row.account.listed;
-            std::cmp::Reverse((listed.bytes, listed.objects))
-        });
-        let others = breakdown.others.clone();
-        let unrecorded = unrecorded(breakdown, &whole.account);
-        for (name, account) in [(RowName::Others, others), (RowName::Unrecorded, unrecorded)] {
-            if account != PrefixAccount::default() {
-                rows.push(Row { name, account });
-            }
-        }
-        let is_good = rows.iter().all(|row| row.account.balances());
-        let statement = statement(&rows, whole);
-        Self { rows, statement, is_good, is_open: whole.is_open }
-    }
-}
-
-/// What the run has and no prefix does.
-fn unrecorded(breakdown: &Breakdown, whole: &PrefixAccount) -> PrefixAccount {
-    let sum = breakdown.sum();
-    let mut rest = whole.clone();
-    rest.listed.objects = rest.listed.objects.saturating_sub(sum.listed.objects);
-    rest.listed.bytes = rest.listed.bytes.saturating_sub(sum.listed.bytes);
-    for (outcome, count) in sum.account.iter() {
-        rest.account.take_count(outcome, count);
-    }
-    rest
-}
-
-/// Whether every prefix balances; if not, which do not.
-fn statement(rows: &[Row<'_>], whole: &Whole) -> String {
-    const NAMED_MAX: usize = 10;
-    if whole.is_open {
-        return "The run goes on; its prefixes are balanced when it ends.".to_owned();
-    }
-    let odd: Vec<_> = rows.iter().filter(|row| !row.account.balances()).collect();
-    if odd.is_empty() && whole.is_balanced {
-        return "Every prefix balances: each listed object has exactly one outcome, in objects and in bytes."
-            .to_owned();
-    }
-    if odd.is_empty() {
-        return "Every prefix balances, and the run as a whole does not: run it again.".to_owned();
-    }
-    let named = odd.iter().take(NAMED_MAX).map(|row| {
-        let (listed, sum) = (row.account.listed, row.account.account.of_source());
-        let name = row.name.text();
-        format!(
-            "{name}: listed {} objects and {} bytes, with an outcome {} and {}",
-            listed.objects, listed.bytes, sum.objects, sum.bytes
-        )
-    });
-    let named = named.collect::<Vec<_>>().join("; ");
-    let more = match odd.len().saturating_sub(NAMED_MAX) {
-        0 => String::new(),
-        more => format!("; and {more} more"),
-    };
-    format!("Not every prefix balances: {named}{more}.")
-}
-
-impl RowName<'_> {
-    pub(crate) fn text(&self) -> String {
-        match self {
-            Self::Prefix("") => "(keys without a slash)".to_owned(),
-            Self::Prefix(prefix) => (*prefix).to_owned(),
-            Self::Others => "(other prefixes)".to_owned(),
-            Self::Unrecorded => "(recorded without a prefix)".to_owned(),
-        }
-    }
 }
 
 #[cfg(test)]

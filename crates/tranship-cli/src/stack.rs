@@ -5,8 +5,8 @@
 
 mod address;
 pub mod answers;
-mod by_prefix;
 mod client;
+mod details;
 mod follow;
 mod refusal;
 
@@ -157,14 +157,15 @@ impl Stack<'_> {
     }
 
     async fn publish(&self, folder: &str, answer: &Answer, status: &Status) -> Result<(), Failure> {
-        let by_prefix = match &status.run {
-            Some(run) => Some(by_prefix::gather(self, run.id).await?),
+        let details = match &status.run {
+            Some(run) => Some(details::gather(self, run.id).await?),
             None => None,
         };
-        if let Some(report::ByPrefix::Missing(why)) = &by_prefix {
-            self.reporter.warning(&format!("the report has no accounts by prefix. {why}"));
+        if let Some(report::Details::Missing(why)) = &details {
+            let what = "the report has no accounts by prefix, and nothing over time";
+            self.reporter.warning(&format!("{what}. {why}"));
         }
-        let folder = report::publish(Path::new(folder), answer.text(), status, by_prefix.as_ref())?;
+        let folder = report::publish(Path::new(folder), answer.text(), status, details.as_ref())?;
         self.reporter.note(&format!("the report is in {}", folder.display()));
         Ok(())
     }

@@ -1,116 +1,89 @@
-//! What a run did over time, in a bounded number of points: when they are too many, every second one
-//! goes, and the pause between two of them doubles.
+//! How a run went over time: what was counted at one moment, whoever counted it, and how fast bytes went
+//! from one to the next.
 
+use tranship_core::outcome::Outcome;
 use tranship_core::progress::ProgressReading;
+use tranship_core::timeline;
 
-/// Points that are kept: as many as a plot can show.
-const POINTS_MAX: usize = 240;
-/// The first pause between two points.
-const FIRST_PAUSE_MS: u64 = 250;
-
-/// The counters of a run at one moment.
+/// The counters of a run at one moment. Those of one process and those of a ledger are not the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Point {
-    pub(crate) at_ms: u64,
-    pub(crate) bytes_moved: u64,
+pub(crate) struct Reading {
+    /// Read from the source, repetitions included: only a process counts it.
+    pub(crate) bytes_moved: Option<u64>,
+    /// Of the objects that are copied.
+    pub(crate) bytes_copied: u64,
     /// Keys of the source that have an outcome.
     pub(crate) settled_objects: u64,
-    pub(crate) retries: u64,
+    /// Calls that were made again: only a process counts them.
+    pub(crate) retries: Option<u64>,
+    /// Only a ledger counts them.
+    pub(crate) failed_deliveries: Option<u64>,
 }
 
-/// The points of a run, in order.
-#[derive(Debug)]
-pub(crate) struct Timeline {
-    pause_ms: u64,
-    points: Vec<Point>,
-}
+/// The readings of a run, each with its moment.
+pub(crate) type Timeline = timeline::Timeline<Reading>;
 
-impl Default for Timeline {
-    fn default() -> Self {
-        Self { pause_ms: FIRST_PAUSE_MS, points: Vec::new() }
-    }
-}
-
-impl Timeline {
-    /// How long to wait for the next point.
-    pub(crate) fn pause_ms(&self) -> u64 {
-        self.pause_ms
-    }
-
-    pub(crate) fn points(&self) -> &[Point] {
-        &self.points
-    }
-
-    pub(crate) fn add(&mut self, at_ms: u64, reading: &ProgressReading) {
-        if self.points.len() >= POINTS_MAX {
-            let mut index = 0_usize;
-            self.points.retain(|_| {
-                index += 1;
-                index % 2 == 1
-            });
-            self.pause_ms = self.pause_ms.saturating_mul(2);
-        }
+impl From<ProgressReading> for Reading {
+    fn from(reading: ProgressReading) -> Self {
         let of_source = reading.settled.iter().filter(|(outcome, ..)| outcome.is_of_source());
-        self.points.push(Point {
-            at_ms,
-            bytes_moved: reading.bytes_moved,
+        Self {
+            bytes_moved: Some(reading.bytes_moved),
+            bytes_copied: reading.of(Outcome::Copied).1,
             settled_objects: of_source.map(|(_, objects, _)| objects).sum(),
-            retries: reading.retries,
-        });
+            retries: Some(reading.retries),
+            failed_deliveries: None,
+        }
     }
+}
 
-    /// Bytes a second from each point to the next, at the later one.
-    pub(crate) fn rates(&self) -> Vec<(u64, u64)> {
-        let pairs = self.points.iter().zip(self.points.iter().skip(1));
-        let rate = |(one, next): (&Point, &Point)| {
-            let ms = next.at_ms.saturating_sub(one.at_ms);
-            let bytes = next.bytes_moved.saturating_sub(one.bytes_moved);
-            let rate = (ms > 0).then(|| u128::from(bytes) * 1_000 / u128::from(ms))?;
-            Some((next.at_ms, u64::try_from(rate).unwrap_or(u64::MAX)))
-        };
-        pairs.filter_map(rate).collect()
+impl Reading {
+    /// The bytes that say how fast it goes.
+    fn bytes(&self) -> u64 {
+        self.bytes_moved.unwrap_or(self.bytes_copied)
     }
+}
+
+/// Bytes a second from each point to the next, at the later one; the first holds from the beginning on.
+pub(crate) fn rates(points: &[(u64, Reading)]) -> Vec<(u64, u64)> {
+    let pairs = points.iter().zip(points.iter().skip(1));
+    let rate = |((from_ms, one), (at_ms, next)): (&(u64, Reading), &(u64, Reading))| {
+        let ms = at_ms.saturating_sub(*from_ms);
+        let bytes = next.bytes().saturating_sub(one.bytes());
+        let rate = (ms > 0).then(|| u128::from(bytes) * 1_000 / u128::from(ms))?;
+        Some((*at_ms, u64::try_from(rate).unwrap_or(u64::MAX)))
+    };
+    let mut rates: Vec<_> = pairs.filter_map(rate).collect();
+    if let (Some((begin_ms, _)), Some((_, rate))) = (points.first(), rates.first()) {
+        rates.insert(0, (*begin_ms, *rate));
+    }
+    rates
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tranship_core::outcome::Outcome;
 
-    fn reading(moved: u64) -> ProgressReading {
-        ProgressReading {
+    fn reading(moved: u64) -> Reading {
+        Reading::from(ProgressReading {
             bytes_moved: moved,
-            settled: vec![(Outcome::Copied, moved / 10, 0), (Outcome::Extra, 99, 0)],
+            settled: vec![(Outcome::Copied, moved / 10, moved / 2), (Outcome::Extra, 99, 0)],
             ..ProgressReading::default()
-        }
-    }
-
-    #[test]
-    fn a_run_of_any_length_has_few_points_and_all_of_its_time() {
-        let mut timeline = Timeline::default();
-        let (mut at, mut most) = (0, 0);
-        while at < 100 * 24 * 3_600 * 1_000 {
-            timeline.add(at, &reading(at * 3));
-            most = most.max(timeline.points().len());
-            at += timeline.pause_ms();
-        }
-        assert_eq!(most, POINTS_MAX);
-        let points = timeline.points();
-        assert!(points.len() >= POINTS_MAX / 2, "{}", points.len());
-        assert_eq!(points[0], Point::default());
-        assert!(points.is_sorted_by_key(|point| point.at_ms));
-        let rates = timeline.rates();
-        assert_eq!(rates.len(), points.len() - 1);
-        assert!(rates.iter().all(|(_, rate)| *rate == 3_000), "{rates:?}");
+        })
     }
 
     #[test]
     fn what_only_the_destination_has_is_not_the_sources() {
-        let mut timeline = Timeline::default();
-        timeline.add(5, &reading(100));
-        timeline.add(5, &reading(200));
-        let [one, two] = timeline.points() else { panic!("{timeline:?}") };
-        assert_eq!((one.settled_objects, two.settled_objects), (10, 20));
-        assert_eq!(timeline.rates(), [], "no time has passed between them");
+        let one = reading(100);
+        assert_eq!((one.settled_objects, one.bytes_copied, one.bytes_moved), (10, 50, Some(100)));
+    }
+
+    #[test]
+    fn a_rate_is_of_what_was_moved_or_else_of_what_was_copied() {
+        let points = [(0, reading(0)), (2_000, reading(600)), (2_000, reading(700))];
+        assert_eq!(rates(&points), [(0, 300), (2_000, 300)], "no time, no rate");
+        let copied = |bytes_copied| Reading { bytes_copied, ..Reading::default() };
+        let points = [(0, copied(0)), (1_000, copied(10)), (61_000, copied(610))];
+        assert_eq!(rates(&points), [(0, 10), (1_000, 10), (61_000, 10)]);
+        assert_eq!(rates(&points[..1]), []);
     }
 }

@@ -157,9 +157,6 @@ pub struct Sum {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Stretch {
     pub prefixes: BTreeMap<String, Sum>,
-    /// Deliveries of tasks in which something really failed, so that they came again.
-    #[serde(default)]
-    pub failed_deliveries: u64,
     /// The last row; `None` if there are no more behind it.
     pub through: Option<String>,
 }
@@ -174,7 +171,6 @@ impl Stretch {
     }
 
     fn add_task(&mut self, task: &Task) {
-        self.failed_deliveries += u64::from(task.failures);
         for (prefix, outcomes) in &task.prefixes {
             let sum = self.prefixes.entry(prefix.clone()).or_default();
             sum.outcomes.add_all(outcomes);
@@ -259,15 +255,12 @@ pub struct Breakdown {
     pub prefixes: BTreeMap<String, PrefixAccount>,
     /// Prefixes beyond the limit, together.
     pub others: PrefixAccount,
-    /// Deliveries of tasks in which something really failed, so that they came again.
-    pub failed_deliveries: u64,
 }
 
 impl Breakdown {
     /// Adds the next stretch. They come in order, so that what is listed decides which prefixes have a
     /// row of their own.
     pub fn add(&mut self, stretch: &Stretch) {
-        self.failed_deliveries += stretch.failed_deliveries;
         for (prefix, sum) in &stretch.prefixes {
             let of = self.of(prefix);
             of.listed.add(sum.listed);
@@ -370,7 +363,6 @@ mod tests {
                 ("a/".to_owned(), sum(5, Outcome::Copied)),
                 (String::new(), sum(2, Outcome::Failed)),
             ]),
-            failed_deliveries: 7,
             through: None,
         };
         // The same in two parts: a prefix may stand in both, listed in one and settled in the other.
@@ -378,7 +370,6 @@ mod tests {
         let settled = Sum { outcomes: std::mem::take(&mut listed.outcomes), ..Sum::default() };
         let one = Stretch {
             prefixes: BTreeMap::from([("a/".to_owned(), listed)]),
-            failed_deliveries: 3,
             through: Some("share/1".to_owned()),
         };
         let two = Stretch {
@@ -386,7 +377,6 @@ mod tests {
                 ("a/".to_owned(), settled),
                 (String::new(), sum(2, Outcome::Failed)),
             ]),
-            failed_deliveries: 4,
             through: None,
         };
         let added = |stretches: &[&Stretch]| {
@@ -399,7 +389,7 @@ mod tests {
         };
         let all = added(&[&whole]);
         assert_eq!(added(&[&one, &two]), all);
-        assert_eq!((all.failed_deliveries, all.sum().listed.objects), (7, 7));
+        assert_eq!(all.sum().listed.objects, 7);
         assert!(all.prefixes.values().all(PrefixAccount::balances));
         assert!(!added(&[&one]).sum().balances(), "its tasks are in the second part");
     }

@@ -16,6 +16,7 @@ use crate::rows::{
     self, List, Notes, RowKey, Run, RunState, Scan, ScanRange, Task, TaskId, Totals,
 };
 use crate::stage::Stage;
+use crate::timeline::Timeline;
 use crate::worker::encode;
 
 pub(crate) use scan::is_archive_class;
@@ -67,7 +68,7 @@ pub async fn begin(
         // be on their way.
         let (revision, generation) =
             last.as_ref().map_or((0, stage.clock.now().0), |run| (run.revision, run.generation));
-        let run = Run {
+        let mut run = Run {
             revision: revision + 1,
             generation: generation + 1,
             state: RunState::Copying,
@@ -78,7 +79,9 @@ pub async fn begin(
             progress: None,
             insist,
             told: false,
+            timeline: Timeline::default(),
         };
+        run.mark(run.started, &Totals::default());
         let scan = Scan { insist, ..new_scan(run.generation, FIRST_SCAN, range.clone(), None) };
         if rows::store_both(&*stage.ledger, &run, &scan).await? {
             forget(stage, generation).await?;
@@ -193,6 +196,7 @@ pub async fn totals(stage: &Stage, generation: u64) -> Result<(Totals, Vec<Scan>
     // It was counted as extra when it was listed.
     totals.account.take_count(Outcome::Extra, settled.of_deletes);
     totals.losses = settled.losses;
+    totals.failed_deliveries = settled.failed_deliveries;
     totals.unsettled = Count {
         objects: dispatched.objects.saturating_sub(settled.count.objects),
         bytes: dispatched.bytes.saturating_sub(settled.count.bytes),
@@ -208,6 +212,7 @@ struct Settled {
     count: Count,
     /// Of these, by the tasks of the deletes phase.
     of_deletes: Count,
+    failed_deliveries: u64,
 }
 
 /// Adds up the tasks of a generation that count.
@@ -227,6 +232,7 @@ async fn settled(
                 continue;
             }
             settled.losses.add_all(&task.losses);
+            settled.failed_deliveries += u64::from(task.failures) + u64::from(task.part_failures);
             settled.account.add_all(&task.account);
             for (_, count) in task.account.iter() {
                 settled.count.add(count);
@@ -279,6 +285,7 @@ pub async fn conclude(stage: &Stage, generation: u64) -> Result<Conclusion, Stag
     let extra = totals.account.get(Outcome::Extra).objects;
     if run.state == RunState::Copying && extra > 0 && deletes_allowed(stage, &scans, extra) {
         run.state = RunState::Deleting;
+        run.mark(stage.clock.now(), &totals);
         run.revision += 1;
         let scan = new_scan(generation, DELETE_SCAN, ScanRange::Candidates { after: None }, None);
         if rows::store_both(&*stage.ledger, &run, &scan).await? {
@@ -304,8 +311,10 @@ async fn close(
 ) -> Result<Run, StageError> {
     // A run that does not balance is never called complete.
     run.state = if totals.balances() { state } else { RunState::Incomplete };
+    let now = stage.clock.now();
+    run.mark(now, &totals);
     run.totals = Some(totals);
-    run.ended = Some(stage.clock.now());
+    run.ended = Some(now);
     run.revision += 1;
     let _moved_on = rows::store(&*stage.ledger, &run).await?;
     Ok(run)

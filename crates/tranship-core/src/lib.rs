@@ -36,6 +36,7 @@ pub mod stage;
 pub mod store;
 pub mod survey;
 pub mod sweep;
+pub mod timeline;
 pub mod token;
 pub mod verify;
 pub mod worker;

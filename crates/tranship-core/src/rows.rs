@@ -18,6 +18,7 @@ use crate::object::{ETag, Identity, Millis, ObjectKey, PartNumber, UploadId};
 use crate::outcome::{Account, Count, Outcome};
 use crate::ports::{Ledger, Row};
 use crate::store::{Condition, Part};
+use crate::timeline::{Mark, Timeline};
 
 /// Parts of one group: enough that the header is written once per group, few enough for one row.
 pub const PARTS_PER_GROUP: u16 = 16;
@@ -98,6 +99,9 @@ pub struct Run {
     /// Its end was told to whoever is to know of it.
     #[serde(default)]
     pub told: bool,
+    /// How it went. Nobody stores the row for this alone.
+    #[serde(default, skip_serializing_if = "Timeline::is_empty")]
+    pub timeline: Timeline<Mark>,
 }
 
 /// How far a run was when somebody looked.
@@ -129,6 +133,12 @@ impl Run {
 
     pub fn is_open(&self) -> bool {
         matches!(self.state, RunState::Copying | RunState::Deleting)
+    }
+
+    /// Notes how far it is, for whoever stores the row next.
+    pub fn mark(&mut self, now: Millis, totals: &Totals) {
+        let at_ms = now.0.saturating_sub(self.started.0);
+        self.timeline.add(at_ms, Mark::of(totals));
     }
 
     /// How it stands in one word: a run that ended with failed objects has not succeeded, however
@@ -164,6 +174,10 @@ pub struct Totals {
     /// What the copies of this run lack.
     #[serde(default)]
     pub losses: LossCounts,
+    /// Deliveries of tasks, of objects or of parts, in which something really failed: it was tried again
+    /// by another delivery, or given up.
+    #[serde(default)]
+    pub failed_deliveries: u64,
 }
 
 impl Totals {
@@ -291,11 +305,19 @@ pub struct Task {
     pub account: Account,
     /// Failures of the whole task that were not its delivery's.
     pub failures: u32,
+    /// The same of the tasks that copied parts of its objects: their own rows end with the upload.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub part_failures: u32,
     #[serde(default, skip_serializing_if = "LossCounts::is_empty")]
     pub losses: LossCounts,
     /// By prefix, where the policy asks for it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub prefixes: BTreeMap<String, Outcomes>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_nought(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Stored for Task {

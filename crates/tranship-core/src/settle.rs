@@ -34,6 +34,7 @@ pub async fn task(stage: &Stage, id: &TaskId) -> Result<Task, LedgerError> {
         settled: Bits::default(),
         account: Account::default(),
         failures: 0,
+        part_failures: 0,
         losses: LossCounts::default(),
         prefixes: BTreeMap::new(),
     }))
@@ -102,12 +103,26 @@ pub async fn settle_header(
 
 /// Counts a real failure of a task; gives the number so far.
 pub async fn count_failure(stage: &Stage, id: &TaskId) -> Result<u32, LedgerError> {
+    Ok(change(stage, id, |row| row.failures += 1).await?.failures)
+}
+
+/// Counts a real failure of a task that copies parts of one of its objects: it decides nothing here, and
+/// stays when the upload is over.
+pub async fn count_part_failure(stage: &Stage, id: &TaskId) -> Result<(), LedgerError> {
+    change(stage, id, |row| row.part_failures = row.part_failures.saturating_add(1)).await.map(drop)
+}
+
+async fn change(
+    stage: &Stage,
+    id: &TaskId,
+    change: impl Fn(&mut Task),
+) -> Result<Task, LedgerError> {
     loop {
         let mut row = task(stage, id).await?;
-        row.failures += 1;
+        change(&mut row);
         row.revision += 1;
         if rows::store(&*stage.ledger, &row).await? {
-            return Ok(row.failures);
+            return Ok(row);
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Report {
     pub balanced: bool,
     /// Objects by what their copies lack.
     pub losses: BTreeMap<&'static str, u64>,
+    /// Deliveries of tasks in which something really failed.
+    pub failed_deliveries: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -53,10 +55,12 @@ impl From<Count> for Objects {
 impl Report {
     /// Of a run; of an open one as far as it is known.
     pub fn of_run(run: &Run) -> Self {
+        let last = run.timeline.points().last().map(|(_, mark)| *mark).unwrap_or_default();
         let known = run.progress.as_ref().map(|known| Totals {
             listed: known.listed,
             account: known.account.clone(),
             unsettled: known.unsettled,
+            failed_deliveries: last.failed_deliveries,
             ..Totals::default()
         });
         let totals = run.totals.clone().or(known).unwrap_or_default();
@@ -83,6 +87,7 @@ impl Report {
             unsettled: totals.unsettled.into(),
             balanced: totals.balances(),
             losses: totals.losses.iter().map(|(loss, objects)| (loss.name(), objects)).collect(),
+            failed_deliveries: totals.failed_deliveries,
         }
     }
 }

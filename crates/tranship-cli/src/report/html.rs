@@ -1,11 +1,14 @@
 //! The run report as a page.
 
-use tranship_core::outcome::{Account, Count, Outcome};
+use tranship_core::outcome::{Count, Outcome};
 
+use super::content::{Content, Failed, Failures, Ran, Throughput};
 use super::json::moment;
-use super::{Balance, FAILURES_MAX, Report, RunEnd};
+use super::{Balance, of_whole};
 use crate::display::{count_text, duration_text, size_text};
 use crate::page::{Cell, Mood, Page};
+use crate::stack::answers::Status;
+use crate::timeline::{Reading, rates};
 
 /// Rows of the table by prefix, the heaviest first; what follows is one row.
 const PREFIXES_SHOWN: usize = 50;
@@ -13,60 +16,71 @@ const PREFIXES_SHOWN: usize = 50;
 const BARS: usize = 20;
 const FAILURES_SHOWN: usize = 500;
 
-pub(super) fn text(report: &Report, end: &RunEnd<'_>, balance: &Balance<'_>) -> String {
-    let summary = end.summary;
-    let mut page = Page::new(&format!("tranship: {} → {}", summary.source, summary.destination));
-    let is_good = summary.is_clean();
-    page.text(
-        if is_good { Mood::Good } else { Mood::Bad },
-        &format!("The run is {}.", summary.verdict()),
-    );
-    let text = |value: serde_json::Value| value.as_str().unwrap_or("not yet").to_owned();
-    page.text(
-        Mood::Plain,
-        &format!(
-            "Begun {}, ended {}; {} of this process; tranship {}; transfer {}.",
-            text(moment(end.started)),
-            end.ended.map_or_else(|| "not yet".to_owned(), |at| text(moment(at))),
-            duration_text(summary.elapsed_ms),
-            env!("CARGO_PKG_VERSION"),
-            summary.transfer_id,
-        ),
-    );
-    outcomes(&mut page, summary.listed, &summary.account);
-    prefixes(&mut page, balance);
-    throughput(&mut page, report, end);
-    lost(&mut page, end);
-    failures(&mut page, report, end);
+pub(super) fn text(content: &Content<'_>) -> String {
+    let (from, to) = (content.source, content.destination);
+    let mut page = Page::new(&format!("tranship: {from} → {to}"));
+    let (mood, verdict) = &content.verdict;
+    page.text(*mood, verdict);
+    page.text(Mood::Plain, &content.about);
+    if let Some(breaker) = content.stack.as_ref().and_then(|stack| stack.status.breaker.as_ref()) {
+        let since = time(tranship_core::object::Millis(breaker.since_ms));
+        let text = format!("The stack stands still since {since}: {}", breaker.reason);
+        page.text(Mood::Bad, &text);
+    }
+    if let Some(ran) = &content.ran {
+        outcomes(&mut page, ran);
+        prefixes(&mut page, &ran.by_prefix);
+        throughput(&mut page, &ran.throughput);
+        lost(&mut page, &ran.losses);
+    }
+    if let Some(stack) = &content.stack {
+        queues(&mut page, stack.status);
+    }
+    failures(&mut page, &content.failures);
     page.finish()
+}
+
+pub(super) fn time(at: tranship_core::object::Millis) -> String {
+    moment(at).as_str().unwrap_or("an unknown time").to_owned()
 }
 
 fn number(count: u64) -> Cell {
     Cell::Number(count_text(count))
 }
 
-fn outcomes(page: &mut Page, listed: Count, account: &Account) {
+fn outcomes(page: &mut Page, ran: &Ran<'_>) {
     page.heading("By outcome");
     let row = |name: &str, count: Count| {
         let bytes = Cell::Number(size_text(count.bytes));
         vec![Cell::Text(name.to_owned()), number(count.objects), bytes]
     };
-    let there = || account.iter().filter(|(_, count)| count.objects > 0);
-    let mut rows = vec![row("listed", listed)];
-    rows.extend(there().map(|(outcome, count)| row(outcome.name(), count)));
+    let mut rows = vec![row("listed", ran.listed)];
+    rows.extend(ran.outcomes.iter().map(|(name, count)| row(name, *count)));
+    if ran.unsettled.objects > 0 {
+        rows.push(row("without an outcome", ran.unsettled));
+    }
     page.table(&["outcome", "objects", "bytes"], &rows);
-    let bar = |value: fn(Count) -> u64, text: fn(u64) -> String| {
-        let bar = |(outcome, count): (Outcome, Count)| {
-            (outcome.name().to_owned(), value(count), text(value(count)))
-        };
-        there().map(bar).collect::<Vec<_>>()
+    let bars = |value: fn(Count) -> u64, text: fn(u64) -> String| {
+        let bar =
+            |(name, count): &(String, Count)| (name.clone(), value(*count), text(value(*count)));
+        ran.outcomes.iter().map(bar).collect::<Vec<_>>()
     };
-    page.bars("objects by outcome", &bar(|count| count.objects, count_text));
-    page.bars("bytes by outcome", &bar(|count| count.bytes, size_text));
+    page.bars("objects by outcome", &bars(|count| count.objects, count_text));
+    page.bars("bytes by outcome", &bars(|count| count.bytes, size_text));
+    let mood = match (ran.is_open, ran.is_balanced) {
+        (true, _) => Mood::Plain,
+        (false, true) => Mood::Good,
+        (false, false) => Mood::Bad,
+    };
+    page.text(mood, of_whole(ran));
 }
 
-pub(super) fn prefixes(page: &mut Page, balance: &Balance<'_>) {
+fn prefixes(page: &mut Page, by_prefix: &Result<Balance<'_>, &str>) {
     page.heading("By prefix");
+    let balance = match by_prefix {
+        Ok(balance) => balance,
+        Err(why) => return page.text(Mood::Plain, why),
+    };
     let mood = match (balance.is_open, balance.is_good) {
         (true, _) => Mood::Plain,
         (false, true) => Mood::Good,
@@ -120,40 +134,54 @@ pub(super) fn prefixes(page: &mut Page, balance: &Balance<'_>) {
     page.table(&head, &rows);
 }
 
-fn throughput(page: &mut Page, report: &Report, end: &RunEnd<'_>) {
-    let summary = end.summary;
+fn throughput(page: &mut Page, throughput: &Throughput<'_>) {
     page.heading("Over time");
-    page.text(
-        Mood::Plain,
-        &format!(
-            "{} read from the source, repetitions included; {} retries. The plots speak of this process: a run that was interrupted before has an earlier part.",
-            size_text(summary.bytes_moved),
-            count_text(summary.retries),
-        ),
-    );
-    let end = duration_text(summary.elapsed_ms);
-    let rates = report.timeline.rates();
+    page.text(Mood::Plain, &throughput.about);
+    if let Some(count) = throughput.failed_deliveries {
+        let text = "Deliveries of tasks in which something really failed, so that it was tried again or given up";
+        page.text(Mood::Plain, &format!("{text}: {}.", count_text(count)));
+    }
+    let points = throughput.points.unwrap_or_default();
+    let Some((last_ms, _)) = points.last() else { return };
+    let end = duration_text(*last_ms);
+    let rates = rates(points);
     let most = rates.iter().map(|(_, rate)| *rate).max().unwrap_or(0);
     page.line("bytes a second", &rates, &format!("{}/s", size_text(most)), &end);
-    let points = report.timeline.points();
-    let settled: Vec<_> = points.iter().map(|it| (it.at_ms, it.settled_objects)).collect();
+    let settled = of(points, |it| Some(it.settled_objects));
     let most = settled.iter().map(|(_, objects)| *objects).max().unwrap_or(0);
     let most = format!("{} objects with an outcome", count_text(most));
     page.line("objects with an outcome", &settled, &most, &end);
-    let retries: Vec<_> = points.iter().map(|it| (it.at_ms, it.retries)).collect();
-    if summary.retries > 0 {
-        page.line("retries", &retries, &format!("{} retries", count_text(summary.retries)), &end);
+    trouble(page, points, "retries", |it| it.retries);
+    trouble(page, points, "deliveries that failed", |it| it.failed_deliveries);
+}
+
+/// A counter of what should not be: where there was nothing of it, there is nothing to see.
+fn trouble(
+    page: &mut Page,
+    points: &[(u64, Reading)],
+    name: &str,
+    value: fn(&Reading) -> Option<u64>,
+) {
+    let Some((last_ms, last)) = points.last() else { return };
+    if let Some(count) = value(last).filter(|count| *count > 0) {
+        let most = format!("{} {name}", count_text(count));
+        page.line(name, &of(points, value), &most, &duration_text(*last_ms));
     }
 }
 
-fn lost(page: &mut Page, end: &RunEnd<'_>) {
+/// One of the counters over time.
+fn of(points: &[(u64, Reading)], value: fn(&Reading) -> Option<u64>) -> Vec<(u64, u64)> {
+    points.iter().filter_map(|(at_ms, reading)| Some((*at_ms, value(reading)?))).collect()
+}
+
+fn lost(page: &mut Page, losses: &[(String, u64)]) {
     page.heading("Not carried over");
-    if end.summary.losses.is_empty() {
+    if losses.is_empty() {
         page.text(Mood::Good, "Nothing that the copies were found to lack.");
     } else {
         let row =
             |(name, objects): &(String, u64)| vec![Cell::Text(name.clone()), number(*objects)];
-        let rows: Vec<_> = end.summary.losses.iter().map(row).collect();
+        let rows: Vec<_> = losses.iter().map(row).collect();
         page.table(&["what", "objects"], &rows);
     }
     page.text(
@@ -162,30 +190,29 @@ fn lost(page: &mut Page, end: &RunEnd<'_>) {
     );
 }
 
-fn failures(page: &mut Page, report: &Report, end: &RunEnd<'_>) {
+fn queues(page: &mut Page, status: &Status) {
+    page.heading("Queues");
+    let row = |queue: &crate::stack::answers::QueueDepth| {
+        vec![Cell::Text(queue.name.clone()), number(queue.waiting), number(queue.in_flight)]
+    };
+    let rows: Vec<_> = status.queues.iter().map(row).collect();
+    page.table(&["queue", "waiting", "in flight"], &rows);
+}
+
+fn failures(page: &mut Page, failures: &Failures<'_>) {
     page.heading("Failures");
-    if report.failures.count == 0 {
+    if failures.count == 0 && failures.first.is_empty() {
         page.text(Mood::Good, "None.");
         return;
     }
-    let list = end.summary.failures.as_ref();
-    let list = list.map_or_else(String::new, |path| format!(" All of them: {}", path.display()));
-    let shown = report.failures.first.len().min(FAILURES_SHOWN);
-    let count = count_text(report.failures.count);
-    page.text(
-        Mood::Bad,
-        &format!(
-            "{count} failed; {shown} are shown, up to {FAILURES_MAX} stand in report.json.{list}"
-        ),
-    );
-    let row = |note: &tranship_core::rows::Note| {
-        let reason = note.reason.clone().unwrap_or_else(|| "no reason is known".to_owned());
-        vec![
-            Cell::Text(note.key.as_str().to_owned()),
-            Cell::Number(size_text(note.size)),
-            Cell::Text(reason),
-        ]
+    let shown = failures.first.len().min(FAILURES_SHOWN);
+    let count = count_text(failures.count);
+    page.text(Mood::Bad, &format!("{count} failed; {shown} are shown. {}", failures.all));
+    let row = |failed: &Failed<'_>| {
+        let reason = failed.reason.unwrap_or("no reason is known").to_owned();
+        let (key, size) = (failed.key.to_owned(), size_text(failed.size));
+        vec![Cell::Text(key), Cell::Number(size), Cell::Text(reason)]
     };
-    let rows: Vec<_> = report.failures.first.iter().take(FAILURES_SHOWN).map(row).collect();
+    let rows: Vec<_> = failures.first.iter().take(FAILURES_SHOWN).map(row).collect();
     page.table(&["key", "size", "reason"], &rows);
 }

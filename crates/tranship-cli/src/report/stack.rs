@@ -1,219 +1,162 @@
-//! The report of a deployed stack's last run, as JSON for programs and as a page for people.
+//! The report of a deployed stack's last run.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tranship_core::breakdown::Breakdown;
 use tranship_core::object::Millis;
-use tranship_core::outcome::Count;
 
-use super::json::{moment, put_prefixes};
-use super::{Balance, HTML, JSON, Whole, html, put, unwritable};
-use crate::display::{count_text, json_line, size_text};
-use crate::exit::Failure;
-use crate::page::{Cell, Mood, Page};
+use super::content::{Content, Failed, Failures, OfStack, Ran, Throughput};
+use super::{Balance, Whole, html};
+use crate::display::events;
+use crate::exit::{Exit, Failure};
+use crate::page::Mood;
 use crate::stack::answers::{Report, Status};
+use crate::timeline::Reading;
 
-/// What a stack tells of a run's accounts by prefix.
+/// What a stack tells of a run besides its status.
 #[derive(Debug)]
-pub(crate) enum ByPrefix {
-    Known(Breakdown),
+pub(crate) enum Details {
+    Known {
+        breakdown: Breakdown,
+        /// `None`: the stack does not say.
+        timeline: Option<Vec<(u64, Reading)>>,
+    },
     /// A sentence that says why not.
     Missing(String),
 }
 
-/// Writes both forms of an answer to `status` into a folder. The JSON has the answer, and the
-/// accounts by prefix beside it. `by_prefix`: of the run, if there is one.
+/// Writes both forms of an answer to `status` into a folder; tells where it is. `details`: of the run, if
+/// there is one.
 pub(crate) fn publish(
     folder: &Path,
     answer: &str,
     status: &Status,
-    by_prefix: Option<&ByPrefix>,
+    details: Option<&Details>,
 ) -> Result<PathBuf, Failure> {
-    let parts = status.run.as_ref().zip(by_prefix).map(|(run, of)| Parts::of(run, of));
-    let write = || -> io::Result<()> {
-        std::fs::create_dir_all(folder)?;
-        put(&folder.join(JSON), &json(answer, parts.as_ref())?)?;
-        put(&folder.join(HTML), &text(status, parts.as_ref()))
+    // It was read as JSON before.
+    let answer = serde_json::from_str(answer).unwrap_or_default();
+    super::publish(folder, &content(answer, status, details))
+}
+
+fn content<'a>(answer: Value, status: &'a Status, details: Option<&'a Details>) -> Content<'a> {
+    let run = status.run.as_ref();
+    let times = run.map_or_else(String::new, |run| {
+        let ended = run.ended_ms.map_or_else(|| "not yet".to_owned(), |at| html::time(Millis(at)));
+        format!("Begun {}, ended {ended}; ", html::time(Millis(run.started_ms)))
+    });
+    Content {
+        source: &status.transfer.source,
+        destination: &status.transfer.destination,
+        verdict: run.map_or((Mood::Plain, "No run was begun yet.".to_owned()), verdict),
+        about: format!(
+            "{times}stack {}; tranship {}; transfer {}.",
+            status.stack, status.version, status.transfer.id
+        ),
+        ran: run.zip(details).map(|(run, details)| ran(status, run, details)),
+        failures: failures(status),
+        stack: Some(OfStack { status, answer }),
+    }
+}
+
+fn verdict(run: &Report) -> (Mood, String) {
+    let mood = match run.exit() {
+        _ if run.is_open() => Mood::Plain,
+        Exit::Success => Mood::Good,
+        _ => Mood::Bad,
     };
-    write().map_err(|error| unwritable(folder, &error))?;
-    Ok(folder.to_owned())
+    (mood, format!("Run {} is {}.", run.id, run.state))
 }
 
-/// The same, made ready for both forms.
-enum Parts<'a> {
-    Known { balance: Balance<'a>, is_balanced: bool, failed_deliveries: u64 },
-    Missing(&'a str),
-}
-
-impl<'a> Parts<'a> {
-    fn of(run: &Report, by_prefix: &'a ByPrefix) -> Self {
-        let breakdown = match by_prefix {
-            ByPrefix::Known(breakdown) => breakdown,
-            ByPrefix::Missing(why) => return Self::Missing(why),
-        };
-        let whole =
-            Whole { account: run.account(), is_balanced: run.balanced, is_open: run.is_open() };
-        let balance = Balance::of(breakdown, &whole);
-        let is_balanced = balance.is_good && run.balanced && !run.is_open();
-        let failed_deliveries = breakdown.failed_deliveries;
-        Self::Known { balance, is_balanced, failed_deliveries }
-    }
-}
-
-fn json(answer: &str, parts: Option<&Parts<'_>>) -> io::Result<String> {
-    let mut report: Value = serde_json::from_str(answer)?;
-    match parts {
-        None => {}
-        Some(Parts::Known { balance, is_balanced, failed_deliveries }) => {
-            put_prefixes(&mut report, balance);
-            if let Some(fields) = report.as_object_mut() {
-                let said = json!({ "balanced": is_balanced, "statement": balance.statement });
-                fields.insert("balance".to_owned(), said);
-                fields.insert("failed_deliveries".to_owned(), json!(failed_deliveries));
-            }
+fn ran<'a>(status: &Status, run: &'a Report, details: &'a Details) -> Ran<'a> {
+    let whole = Whole { account: run.account(), is_balanced: run.balanced, is_open: run.is_open() };
+    let (by_prefix, points) = match details {
+        Details::Known { breakdown, timeline } => {
+            (Ok(Balance::of(breakdown, &whole)), timeline.as_deref())
         }
-        Some(Parts::Missing(why)) => {
-            if let Some(fields) = report.as_object_mut() {
-                fields.insert("prefixes".to_owned(), Value::Null);
-                fields.insert("prefixes_missing".to_owned(), json!(why));
-            }
-        }
-    }
-    Ok(format!("{}\n", json_line(&report)))
-}
-
-fn prefixes(page: &mut Page, parts: &Parts<'_>) {
-    match parts {
-        Parts::Known { balance, failed_deliveries, .. } => {
-            html::prefixes(page, balance);
-            let count = count_text(*failed_deliveries);
-            page.text(Mood::Plain, &format!("Deliveries that failed and came again: {count}."));
-        }
-        Parts::Missing(why) => {
-            page.heading("By prefix");
-            page.text(Mood::Plain, why);
-        }
-    }
-}
-
-fn text(status: &Status, parts: Option<&Parts<'_>>) -> String {
-    let (from, to) = (&status.transfer.source, &status.transfer.destination);
-    let mut page = Page::new(&format!("tranship: {from} → {to}"));
-    let about = format!(
-        "Stack {}; tranship {}; transfer {}.",
-        status.stack, status.version, status.transfer.id
-    );
-    page.text(Mood::Plain, &about);
-    if let Some(breaker) = &status.breaker {
-        let since = time(breaker.since_ms);
-        let text = format!("The stack stands still since {since}: {}", breaker.reason);
-        page.text(Mood::Bad, &text);
-    }
-    match &status.run {
-        None => page.text(Mood::Plain, "No run was begun yet."),
-        Some(run) => of_run(&mut page, run, parts),
-    }
-    queues(&mut page, status);
-    failures(&mut page, status);
-    page.finish()
-}
-
-fn time(ms: u64) -> String {
-    moment(Millis(ms)).as_str().unwrap_or("an unknown time").to_owned()
-}
-
-fn of_run(page: &mut Page, run: &Report, parts: Option<&Parts<'_>>) {
-    let is_good = run.state == "complete" && run.balanced && run.failed() == 0;
-    let mood = if is_good { Mood::Good } else { Mood::Bad };
-    let mood = if run.is_open() { Mood::Plain } else { mood };
-    page.text(mood, &format!("Run {} is {}.", run.id, run.state));
-    let ended = run.ended_ms.map_or_else(|| "not yet".to_owned(), time);
-    page.text(Mood::Plain, &format!("Begun {}, ended {ended}.", time(run.started_ms)));
-    page.heading("By outcome");
-    let row = |name: &str, count: Count| {
-        let (objects, bytes) = (count_text(count.objects), size_text(count.bytes));
-        vec![Cell::Text(name.to_owned()), Cell::Number(objects), Cell::Number(bytes)]
+        Details::Missing(why) => (Err(why.as_str()), None),
     };
-    let mut rows = vec![row("listed", run.listed)];
-    rows.extend(run.outcomes().map(|(name, count)| row(name, count)));
-    if run.unsettled.objects > 0 {
-        rows.push(row("without an outcome", run.unsettled));
+    Ran {
+        started: Millis(run.started_ms),
+        ended: run.ended_ms.map(Millis),
+        fields: fields(status, run),
+        listed: run.listed,
+        outcomes: run.outcomes().map(|(name, count)| (name.to_owned(), count)).collect(),
+        unsettled: run.unsettled,
+        is_balanced: run.balanced,
+        is_open: run.is_open(),
+        by_prefix,
+        throughput: Throughput {
+            about: over_time(points.is_some_and(|points| !points.is_empty())).to_owned(),
+            failed_deliveries: run.failed_deliveries,
+            points,
+        },
+        losses: run.losses.iter().map(|(what, objects)| (what.clone(), *objects)).collect(),
     }
-    page.table(&["outcome", "objects", "bytes"], &rows);
-    let bars = |value: fn(Count) -> u64, text: fn(u64) -> String| {
-        let bar =
-            |(name, count): (&str, Count)| (name.to_owned(), value(count), text(value(count)));
-        run.outcomes().map(bar).collect::<Vec<_>>()
+}
+
+fn over_time(is_known: bool) -> &'static str {
+    if !is_known {
+        return "The stack tells nothing of how the run went over time.";
+    }
+    "The stack's sweep looks at a run about every five minutes while tasks wait, and more often near its end. An object counts when it has its outcome, a large one all at once: bytes that are on their way are not seen. Retries within a delivery are in the logs alone."
+}
+
+/// The names are those of a run in one process; what a stack does not know is null.
+fn fields(status: &Status, run: &Report) -> Value {
+    let account = run.account().account;
+    let mut outcomes = events::account(&account);
+    if let Some(fields) = outcomes.as_object_mut() {
+        // A newer stack may have others.
+        for (name, count) in run.outcomes() {
+            fields.insert(name.to_owned(), json!(count));
+        }
+    }
+    json!({
+        "id": run.id,
+        "transfer": status.transfer.id,
+        "ending": run.state,
+        "reason": null,
+        "exit_code": (!run.is_open()).then(|| run.exit().code()),
+        "dry_run": false,
+        "listed": run.listed,
+        "outcomes": outcomes,
+        "unsettled": run.unsettled,
+        "balanced": run.balanced,
+        "bytes_moved": null,
+        "retries": null,
+        "failed_deliveries": run.failed_deliveries,
+        "elapsed_ms": run.ended_ms.map(|ended| ended.saturating_sub(run.started_ms)),
+        "failures": place_of_failures(run),
+        "deletes_held": null,
+        "delete_manifest": null,
+        "losses": run.losses,
+    })
+}
+
+/// Where the stack's bucket has all of them, once the run has ended.
+fn place_of_failures(run: &Report) -> Option<String> {
+    let is_there = !run.is_open() && run.failed() > 0;
+    is_there.then(|| format!("reports/run/{:016}/", run.id))
+}
+
+fn failures(status: &Status) -> Failures<'_> {
+    let first = status.failures.iter().map(|failed| Failed {
+        key: &failed.key,
+        size: failed.size,
+        reason: failed.reason.as_deref(),
+    });
+    let first: Vec<_> = first.collect();
+    let place = status.run.as_ref().and_then(place_of_failures);
+    let all = match (place, status.failures_more) {
+        (Some(place), _) => format!("All of them: under {place} in the stack's bucket."),
+        (None, true) => {
+            "There are more; the run's folder in the stack's bucket has all when it has ended."
+                .to_owned()
+        }
+        (None, false) => String::new(),
     };
-    page.bars("objects by outcome", &bars(|count| count.objects, count_text));
-    page.bars("bytes by outcome", &bars(|count| count.bytes, size_text));
-    let (mood, statement) = balance(run);
-    page.text(mood, statement);
-    if let Some(parts) = parts {
-        prefixes(page, parts);
-    }
-    lost(page, run);
-}
-
-fn balance(run: &Report) -> (Mood, &'static str) {
-    if run.is_open() {
-        return (Mood::Plain, "The run goes on; its accounts are balanced when it ends.");
-    }
-    if run.balanced {
-        let text = "The run balances: each listed object has exactly one outcome, in objects and in bytes.";
-        return (Mood::Good, text);
-    }
-    (Mood::Bad, "The run does not balance: begin another one, which goes over everything again.")
-}
-
-fn lost(page: &mut Page, run: &Report) {
-    page.heading("Not carried over");
-    if run.losses.is_empty() {
-        page.text(Mood::Plain, "Nothing that the objects said of themselves was lost.");
-        return;
-    }
-    let row = |(what, objects): (&String, &u64)| {
-        vec![Cell::Text(what.clone()), Cell::Number(count_text(*objects))]
-    };
-    let rows: Vec<_> = run.losses.iter().map(row).collect();
-    page.table(&["what", "objects"], &rows);
-}
-
-fn queues(page: &mut Page, status: &Status) {
-    page.heading("Queues");
-    let rows: Vec<_> = status
-        .queues
-        .iter()
-        .map(|queue| {
-            vec![
-                Cell::Text(queue.name.clone()),
-                Cell::Number(count_text(queue.waiting)),
-                Cell::Number(count_text(queue.in_flight)),
-            ]
-        })
-        .collect();
-    page.table(&["queue", "waiting", "in flight"], &rows);
-}
-
-fn failures(page: &mut Page, status: &Status) {
-    page.heading("Failures");
-    if status.failures.is_empty() {
-        page.text(Mood::Plain, "None.");
-        return;
-    }
-    let rows: Vec<_> = status
-        .failures
-        .iter()
-        .map(|failed| {
-            let reason = failed.reason.clone().unwrap_or_default();
-            let size = Cell::Number(size_text(failed.size));
-            vec![Cell::Text(failed.key.clone()), size, Cell::Text(reason)]
-        })
-        .collect();
-    page.table(&["key", "size", "reason"], &rows);
-    if status.failures_more {
-        page.text(Mood::Plain, "There are more; the run's folder in the stack's bucket has all.");
-    }
+    let named = u64::try_from(first.len()).unwrap_or(u64::MAX);
+    let count = status.run.as_ref().map_or(0, Report::failed).max(named);
+    Failures { count, first, all }
 }

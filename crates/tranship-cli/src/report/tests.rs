@@ -14,7 +14,8 @@ fn summary(of: &PrefixAccount) -> Summary {
 }
 
 fn rows(breakdown: &Breakdown, summary: &Summary) -> (Vec<(String, u64)>, String, bool) {
-    let end = RunEnd { summary, breakdown, started: Millis(0), ended: None };
+    let (started, failed_deliveries) = (Millis(0), 0);
+    let end = RunEnd { summary, breakdown, started, ended: None, failed_deliveries };
     let balance = Balance::of(end.breakdown, &end.whole());
     let rows = balance.rows.iter().map(|row| (row.name.text(), row.account.listed.objects));
     (rows.collect(), balance.statement, balance.is_good)

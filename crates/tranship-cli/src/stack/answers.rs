@@ -66,6 +66,9 @@ pub struct Report {
     /// What could not be carried over, and for how many objects.
     #[serde(default)]
     pub losses: BTreeMap<String, u64>,
+    /// Deliveries of tasks in which something really failed; `None`: the stack does not say.
+    #[serde(default)]
+    pub failed_deliveries: Option<u64>,
 }
 
 impl Report {
@@ -142,12 +145,24 @@ pub struct FailedObject {
 
 /// The answer to `report`: a part of a run's account by prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct PrefixPart {
+pub struct Part {
     /// The last run that was begun: rows of every other one are forgotten.
     #[serde(default)]
     pub run: Option<u64>,
     #[serde(flatten)]
     pub stretch: Stretch,
+    /// With the last part.
+    #[serde(default)]
+    pub timeline: Option<Vec<Moment>>,
+}
+
+/// How far a run was when the stack looked, in milliseconds since it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Moment {
+    pub at_ms: u64,
+    pub bytes_copied: u64,
+    pub settled_objects: u64,
+    pub failed_deliveries: u64,
 }
 
 /// The answer to `run`.

@@ -9,6 +9,49 @@ use crate::support::{DESTINATION, MIB, SOURCE, World, expect_outcomes, noise, ru
 const REFERENCES: [&str; 9] =
     ["<script", "<link", "<img", "<iframe", "src=", "href=", "url(", "@import", "http://"];
 
+/// The fields of a run's report, whichever host ran it.
+pub(crate) const REPORT_FIELDS: [&str; 12] = [
+    "balance",
+    "ended",
+    "failures",
+    "other_prefixes",
+    "prefixes",
+    "report",
+    "run",
+    "started",
+    "throughput",
+    "tranship",
+    "version",
+    "without_prefix",
+];
+/// Those of the run in it.
+pub(crate) const RUN_FIELDS: [&str; 16] = [
+    "balanced",
+    "bytes_moved",
+    "delete_manifest",
+    "deletes_held",
+    "dry_run",
+    "elapsed_ms",
+    "ending",
+    "exit_code",
+    "failed_deliveries",
+    "failures",
+    "listed",
+    "losses",
+    "outcomes",
+    "reason",
+    "retries",
+    "transfer",
+];
+/// Those of a moment of it.
+pub(crate) const POINT_FIELDS: [&str; 6] =
+    ["at_ms", "bytes_copied", "bytes_moved", "failed_deliveries", "retries", "settled_objects"];
+
+/// The names of an object's fields, in their order.
+pub(crate) fn fields(object: &Value) -> Vec<&str> {
+    object.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
 fn report(world: &World, folder: &str) -> (Value, String) {
     let text = world.read(&format!("{folder}/report.json"));
     assert!(text.is_ascii() && text.lines().count() == 1, "{text}");
@@ -67,9 +110,8 @@ async fn a_report_has_accounts_failures_losses_and_time() {
     assert_eq!(files, ["reports/one/report.html", "reports/one/report.json"]);
 
     let (report, html) = report(&world, "reports/one");
-    let names: Vec<_> = report.as_object().unwrap().keys().cloned().collect();
-    let wanted = "balance ended failures other_prefixes prefixes report run started throughput tranship version without_prefix";
-    assert_eq!(names.join(" "), wanted);
+    assert_eq!(fields(&report), REPORT_FIELDS);
+    assert_eq!(fields(&report["run"]), RUN_FIELDS);
     assert_eq!((&report["report"], &report["version"]), (&json!("run"), &json!(1)));
     assert_eq!(report["balance"]["balanced"], true, "{report}");
     assert!(report["balance"]["statement"].as_str().unwrap().starts_with("Every prefix balances"));
@@ -104,7 +146,12 @@ async fn a_report_has_accounts_failures_losses_and_time() {
         json!({ "tags, which are switched off, or which the destination does not have": 1 })
     );
     assert!(report["run"]["retries"].as_u64() > Some(0), "{report}");
+    // The delivery that failed, and the one in which it was given up.
+    assert_eq!(report["run"]["failed_deliveries"], 2, "{report}");
     let points = report["throughput"].as_array().unwrap();
+    assert_eq!(fields(&points[0]), POINT_FIELDS);
+    let copied = &report["run"]["outcomes"]["copied"]["bytes"];
+    assert_eq!(&points.last().unwrap()["bytes_copied"], copied);
     let moved = |point: Option<&Value>| point.unwrap()["bytes_moved"].as_u64();
     assert!(moved(points.first()) < moved(points.last()), "{report}");
     assert_eq!(moved(points.last()), report["run"]["bytes_moved"].as_u64());
@@ -117,6 +164,8 @@ async fn a_report_has_accounts_failures_losses_and_time() {
         "tags, which are switched off, or which the destination does not have",
         "1 object failed",
         "objects with an outcome",
+        "The run balances",
+        "tried again or given up: 2.",
     ] {
         assert!(html.contains(text), "no {text:?} in {html}");
     }
@@ -140,6 +189,7 @@ async fn the_report_of_a_resumed_run_is_of_the_whole_run() {
         "{statement}"
     );
     assert!(html.contains("does not balance"), "{html}");
+    assert!(html.contains("<td>without an outcome</td><td class=\"n\">40</td>"), "{html}");
     world.there().configure(DESTINATION, |bucket| bucket.deny_write = false);
     let done = world.copy(&options);
     assert_eq!(done.events()[0]["resumed"], true, "{done}");

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::lambda::{Lambda, Reply};
+use crate::reporting::{POINT_FIELDS, REPORT_FIELDS, RUN_FIELDS, fields};
 use crate::support::{DESTINATION, Done, SOURCE, World, end, outcomes, run, send, until};
 
 const PATH: &str = "/2015-03-31/functions/photos-finder/invocations";
@@ -20,6 +21,7 @@ fn report(id: u64, state: &str, failed: u64) -> Value {
             "failed": { "objects": failed, "bytes": failed },
         },
         "unsettled": { "objects": 0, "bytes": 0 }, "balanced": !is_open, "losses": {},
+        "failed_deliveries": 3,
     })
 }
 
@@ -330,7 +332,11 @@ async fn plan_verify_and_doctor_take_places_and_options_from_a_stack() {
 }
 
 /// A part of the accounts by prefix of `run`: the objects listed and copied under each prefix.
-fn part(run: u64, prefixes: &[(&str, u64, u64)], failed: u64, through: Option<&str>) -> Reply {
+fn part(run: u64, prefixes: &[(&str, u64, u64)], through: Option<&str>) -> Reply {
+    Reply::of(&part_of(run, prefixes, through))
+}
+
+fn part_of(run: u64, prefixes: &[(&str, u64, u64)], through: Option<&str>) -> Value {
     let prefixes: serde_json::Map<_, _> = prefixes
         .iter()
         .map(|(prefix, listed, copied)| {
@@ -339,10 +345,7 @@ fn part(run: u64, prefixes: &[(&str, u64, u64)], failed: u64, through: Option<&s
             ((*prefix).to_owned(), json!({ "listed": count(listed), "outcomes": outcomes }))
         })
         .collect();
-    Reply::of(&json!({
-        "run": run, "prefixes": prefixes, "failed_deliveries": failed, "through": through,
-        "new-field": 1,
-    }))
+    json!({ "run": run, "prefixes": prefixes, "through": through, "new-field": 1 })
 }
 
 fn asked_for(after: &str) -> String {
@@ -365,17 +368,28 @@ async fn reported(script: Vec<Reply>, args: &[&str]) -> (Value, String, Done, La
     (serde_json::from_str(&text).unwrap(), page, done, lambda)
 }
 
+/// The whole account of run 7 in three parts, the second at a second attempt; and how it went.
+fn parts() -> Vec<Reply> {
+    let moment = |at_ms: u64, objects: u64, failed: u64| {
+        json!({
+            "at_ms": at_ms, "bytes_copied": 100 * objects, "settled_objects": objects,
+            "failed_deliveries": failed, "new-field": 1,
+        })
+    };
+    let mut last = part_of(7, &[("a/", 0, 2), ("", 3, 3)], None);
+    let timeline = json!([moment(0, 0, 0), moment(250, 4, 2), moment(1_000, 10, 3)]);
+    last.as_object_mut().unwrap().insert("timeline".to_owned(), timeline);
+    vec![
+        part(7, &[("a/", 6, 0), ("<script>\u{1b}/", 1, 0)], Some("share/1")),
+        Reply::failed("Tranship.Unavailable", "throttled"),
+        part(7, &[("a/", 0, 4), ("<script>\u{1b}/", 0, 1)], Some("task/1")),
+        Reply::of(&last),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_report_of_a_stacks_run_adds_up_its_parts_by_prefix() {
     let answer = status(&report(7, "complete", 0), &json!(null));
-    let parts = || {
-        vec![
-            part(7, &[("a/", 6, 0), ("<script>\u{1b}/", 1, 0)], 0, Some("share/1")),
-            Reply::failed("Tranship.Unavailable", "throttled"),
-            part(7, &[("a/", 0, 4), ("<script>\u{1b}/", 0, 1)], 2, Some("task/1")),
-            part(7, &[("a/", 0, 2), ("", 3, 3)], 1, None),
-        ]
-    };
     for args in [&["status"][..], &["run", "--wait"]] {
         let mut script = vec![Reply::of(&answer)];
         if args.len() > 1 {
@@ -387,10 +401,6 @@ async fn the_report_of_a_stacks_run_adds_up_its_parts_by_prefix() {
         assert!(done.err.contains("throttled"), "{done}");
         let asked = [FIRST, &asked_for("share/1"), &asked_for("share/1"), &asked_for("task/1")];
         assert_eq!(lambda.questions()[before..], asked);
-
-        for (name, value) in answer.as_object().unwrap() {
-            assert_eq!(&json[name], value, "as it came");
-        }
         assert_eq!(json["balance"]["balanced"], true, "{json}");
         let row = |row: &Value| {
             let objects = |at: &str| row.pointer(at).and_then(Value::as_u64).unwrap();
@@ -405,7 +415,6 @@ async fn the_report_of_a_stacks_run_adds_up_its_parts_by_prefix() {
             (&json["other_prefixes"], &json["without_prefix"]),
             (&Value::Null, &Value::Null)
         );
-        assert_eq!(json["failed_deliveries"], 3);
         for text in [
             "s3://here/ → s3://there/",
             "Run 7 is complete",
@@ -414,18 +423,55 @@ async fn the_report_of_a_stacks_run_adds_up_its_parts_by_prefix() {
             "bytes listed by prefix",
             "&lt;script&gt;",
             "(keys without a slash)",
-            "Deliveries that failed and came again: 3.",
             "denied",
+            "scan-dead-letter",
         ] {
             assert!(page.contains(text), "{text}: {page}");
         }
     }
 }
 
+/// What a program reads of a copy in one process it reads of a stack's run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stacks_report_has_the_form_of_a_copys_and_tells_how_the_run_went() {
+    let answer = status(&report(7, "complete", 0), &json!(null));
+    let script = [vec![Reply::of(&answer)], parts()].concat();
+    let (json, page, ..) = reported(script, &["status"]).await;
+    assert_eq!(json["stack"], answer, "as it came");
+    let own: Vec<_> = fields(&json).into_iter().filter(|name| *name != "stack").collect();
+    assert_eq!(own, REPORT_FIELDS);
+    let of_run = fields(&json["run"]).into_iter();
+    let of_run: Vec<_> = of_run.filter(|name| !["id", "unsettled"].contains(name)).collect();
+    assert_eq!(of_run, RUN_FIELDS);
+    assert_eq!((&json["report"], &json["version"]), (&json!("run"), &json!(1)));
+    assert_eq!(json["started"], "2026-11-26T12:00:00Z");
+    let run = |name: &str| &json["run"][name];
+    assert_eq!((run("failed_deliveries"), run("retries")), (&json!(3), &Value::Null));
+    assert_eq!((run("exit_code"), run("elapsed_ms")), (&json!(0), &json!(1_000)));
+    let failures = json!([{ "key": "k\u{1b}[31mé", "size": 1, "reason": "denied" }]);
+    assert_eq!(json["failures"], json!({ "count": 1, "first": failures }));
+
+    let points = json["throughput"].as_array().unwrap();
+    assert_eq!((points.len(), fields(&points[1])), (3, POINT_FIELDS.to_vec()));
+    let at = |name: &str| points[1][name].as_u64();
+    let copied = (at("at_ms"), at("bytes_copied"), at("settled_objects"));
+    assert_eq!(copied, (Some(250), Some(400), Some(4)));
+    assert_eq!((at("failed_deliveries"), at("bytes_moved")), (Some(2), None));
+    for text in [
+        "tried again or given up: 3.",
+        "bytes a second",
+        "1.56 KiB/s",
+        "10 objects with an outcome",
+        "3 deliveries that failed",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stacks_report_names_what_does_not_balance_and_what_has_no_prefix() {
     let answer = || Reply::of(&status(&report(7, "complete", 0), &json!(null)));
-    let odd = || part(7, &[("a/", 6, 5), ("b/", 1, 1)], 0, None);
+    let odd = || part(7, &[("a/", 6, 5), ("b/", 1, 1)], None);
     let (json, page, ..) = reported(vec![answer(), odd()], &["status"]).await;
     assert_eq!(json["balance"]["balanced"], false, "{json}");
     assert_eq!(json["without_prefix"]["listed"]["objects"], 3, "{json}");
@@ -443,10 +489,10 @@ async fn a_stacks_report_names_what_does_not_balance_and_what_has_no_prefix() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stacks_report_says_why_it_has_no_accounts_by_prefix() {
     let answer = status(&report(7, "complete", 1), &json!(null));
-    let first = || part(7, &[("a/", 6, 6)], 0, Some("share/1"));
+    let first = || part(7, &[("a/", 6, 6)], Some("share/1"));
     let cases = [
         (vec![Reply::failed("Tranship.BadInput", "unknown variant")], "of an older version"),
-        (vec![first(), part(8, &[("a/", 1, 1)], 0, None)], "run 8 has begun"),
+        (vec![first(), part(8, &[("a/", 1, 1)], None)], "run 8 has begun"),
     ];
     for (parts, why) in cases {
         let script = [vec![Reply::of(&answer)], parts].concat();
@@ -454,20 +500,24 @@ async fn a_stacks_report_says_why_it_has_no_accounts_by_prefix() {
         assert!(done.err.contains(why), "{done}");
         assert_eq!(json["prefixes"], Value::Null, "{json}");
         assert!(json["prefixes_missing"].as_str().unwrap().contains(why), "{json}");
-        assert_eq!(json["run"], answer["run"]);
+        assert_eq!(json["throughput"], Value::Null, "{json}");
+        assert_eq!((&json["run"]["id"], &json["stack"]), (&json!(7), &answer));
+        assert_eq!(json["balance"]["balanced"], true, "as a whole: {json}");
+        assert!(page.contains("tells nothing of how the run went over time"), "{page}");
         assert!(page.contains(why) && page.contains("Run 7 is complete"), "{page}");
     }
     // Before the first run there is nothing to ask for.
     let none = status(&json!(null), &json!(null));
     let (json, page, _, lambda) = reported(vec![Reply::of(&none)], &["status"]).await;
-    assert_eq!((&json, lambda.questions()), (&none, vec![STATUS.to_owned()]));
+    assert_eq!((&json["run"], &json["stack"]), (&Value::Null, &none));
+    assert_eq!(lambda.questions(), [STATUS]);
     assert!(page.contains("No run was begun yet."), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stack_that_tells_the_same_part_again_is_not_asked_for_ever() {
     let (world, answer) = (World::new().await, status(&report(7, "complete", 0), &json!(null)));
-    let script = [Reply::of(&answer), part(7, &[("a/", 1, 1)], 0, Some("share/1"))];
+    let script = [Reply::of(&answer), part(7, &[("a/", 1, 1)], Some("share/1"))];
     let lambda = Lambda::start(script).await;
     let args = ["status", "--stack", "photos", "--report", "out"];
     run(lambda.command(&world, &args)).expect(1, &["the same part of the accounts of run 7"]);

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::scan::pack;
-use super::settled;
+use super::{Settled, settled};
 use crate::error::{LedgerError, StageError};
 use crate::message::{Action, Entry, ObjectsTask, Work};
 use crate::object::{Millis, ObjectKey};
@@ -176,7 +176,8 @@ pub async fn account(stage: &Stage, generation: u64) -> Result<Totals, LedgerErr
     // Deletes and what they found are outcomes of listed keys here.
     let mut listed = settled.account.of_source();
     listed.add(unsettled);
-    Ok(Totals { listed, account: settled.account, losses: settled.losses, unsettled })
+    let Settled { account, losses, failed_deliveries, .. } = settled;
+    Ok(Totals { listed, account, unsettled, losses, failed_deliveries })
 }
 
 /// The next hour whose account is over and was not told yet: settled, or so old that it is not to be

@@ -82,6 +82,7 @@ fn is_still(run: &Run, totals: &Totals, now: crate::object::Millis) -> bool {
 /// Remembers what was seen, and since when it has been so.
 async fn seen(stage: &Stage, mut run: Run, totals: Totals) -> Result<Watched, StageError> {
     let now = stage.clock.now();
+    run.mark(now, &totals);
     let before = run.progress.take().filter(|known| known.shows(&totals));
     run.progress = Some(Box::new(RunProgress {
         listed: totals.listed,

@@ -12,7 +12,7 @@ use crate::message::PartsTask;
 use crate::outcome::Outcome;
 use crate::protocol;
 use crate::rows::{self, AccountRef, Header, HeaderId, Note, PartFailures, Status};
-use crate::settle::settle_header;
+use crate::settle::{count_part_failure, settle_header};
 use crate::stage::Stage;
 
 /// Parks a header for its source's identity, unless it has moved on.
@@ -70,7 +70,13 @@ pub(crate) async fn clear(stage: &Stage, mut header: Header) -> Result<(), Stage
 }
 
 /// Counts a real failure of a parts task; gives the number so far.
-pub(super) async fn count_failure(stage: &Stage, task: &PartsTask) -> Result<u32, LedgerError> {
+pub(super) async fn count_failure(
+    stage: &Stage,
+    task: &PartsTask,
+    header: &Header,
+) -> Result<u32, LedgerError> {
+    // For the run's account, which outlives this count.
+    count_part_failure(stage, &header.account.task).await?;
     let key = PartFailures::row_key(&task.header, task.epoch, task.first);
     loop {
         let known = rows::load::<PartFailures>(&*stage.ledger, &key).await?;

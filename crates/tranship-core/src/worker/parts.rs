@@ -51,8 +51,10 @@ async fn after_failure(
     let permanent =
         error.disposition() == Disposition::Permanent && error.kind != ErrorKind::Forbidden;
     // Being asked to slow down is no fault of the part.
-    let count =
-        if error.kind == ErrorKind::Throttled { 1 } else { count_failure(stage, task).await? };
+    let count = match error.kind {
+        ErrorKind::Throttled => 1,
+        _ => count_failure(stage, task, header).await?,
+    };
     if !permanent && count < stage.policy.failures_max {
         let after_ms = stage.spread(back_off_ms(count));
         return Ok(Done::Again { after_ms, why: error.to_string() });

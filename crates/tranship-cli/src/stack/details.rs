@@ -1,20 +1,22 @@
-//! Asks a stack for a run's accounts by prefix, part after part, and adds the parts up. The sums have a
-//! bounded number of prefixes, whatever the run has.
+//! Asks a stack for what its answer to `status` does not have of a run: the accounts by prefix, part
+//! after part, and with the last of them how it went over time. The sums have a bounded number of
+//! prefixes, whatever the run has.
 
 use std::fmt::Write as _;
 
 use tranship_core::breakdown::Breakdown;
 
 use super::Stack;
-use super::answers::PrefixPart;
+use super::answers::{Moment, Part};
 use super::client::Question;
 use crate::exit::{Exit, Failure};
-use crate::report::stack::ByPrefix;
+use crate::report::stack::Details;
+use crate::timeline::Reading;
 
 /// Before a part that could not be had is asked for again.
 const PAUSE_MS: u64 = 1_000;
 
-pub(super) async fn gather(stack: &Stack<'_>, run: u64) -> Result<ByPrefix, Failure> {
+pub(super) async fn gather(stack: &Stack<'_>, run: u64) -> Result<Details, Failure> {
     let mut breakdown = Breakdown::default();
     let mut after: Option<String> = None;
     loop {
@@ -22,23 +24,32 @@ pub(super) async fn gather(stack: &Stack<'_>, run: u64) -> Result<ByPrefix, Fail
         let answer = match stack.ask_patiently(&question, PAUSE_MS).await {
             Ok(answer) => answer,
             Err(refusal) if refusal.is_bad_input => {
-                let text = "The stack is of an older version, which does not tell its accounts by prefix: deploy it again, and the next run has them.";
-                return Ok(ByPrefix::Missing(text.to_owned()));
+                let text = "The stack is of an older version, which does not tell them: deploy it again, and the next run has them.";
+                return Ok(Details::Missing(text.to_owned()));
             }
             Err(refusal) => return Err(refusal.into()),
         };
-        let part: PrefixPart = answer.read()?;
+        let part: Part = answer.read()?;
         if part.run != Some(run) {
-            return Ok(ByPrefix::Missing(changed(run, part.run)));
+            return Ok(Details::Missing(changed(run, part.run)));
         }
         breakdown.add(&part.stretch);
         match part.stretch.through {
-            None => return Ok(ByPrefix::Known(breakdown)),
+            None => {
+                let timeline = part.timeline.map(|moments| moments.iter().map(reading).collect());
+                return Ok(Details::Known { breakdown, timeline });
+            }
             Some(through) if Some(&through) > after.as_ref() => after = Some(through),
             // It would be asked for ever.
             Some(_) => return Err(stands_still(run)),
         }
     }
+}
+
+fn reading(moment: &Moment) -> (u64, Reading) {
+    let Moment { at_ms, bytes_copied, settled_objects, failed_deliveries } = *moment;
+    let failed_deliveries = Some(failed_deliveries);
+    (at_ms, Reading { bytes_copied, settled_objects, failed_deliveries, ..Reading::default() })
 }
 
 fn changed(run: u64, last: Option<u64>) -> String {
@@ -47,7 +58,7 @@ fn changed(run: u64, last: Option<u64>) -> String {
         // Writing to a string cannot fail.
         write!(text, ": run {last} has begun while its accounts were read").unwrap_or_default();
     }
-    text.push_str(". A stack forgets a run's accounts by prefix when the next one begins.");
+    text.push_str(". A stack forgets these rows of a run when the next one begins.");
     text
 }
 
