@@ -9,9 +9,11 @@ use tranship_adapters::ledgers::memory::MemoryLedger;
 use tranship_adapters::queues::memory::MemoryQueue;
 use tranship_adapters::stores::memory::MemoryStore;
 use tranship_adapters::stores::s3::S3Store;
-use tranship_core::object::Millis;
+use tranship_core::error::ErrorKind;
+use tranship_core::object::{Millis, ObjectKey};
 use tranship_core::ports::{Clock, Ledger, Queue, Row, TaskQueue};
 use tranship_core::rows::RowKey;
+use tranship_core::store::ObjectStore as _;
 use tranship_tests::rig::{DESTINATION, Rig, settings};
 use tranship_tests::{ledger, queue, store};
 
@@ -68,6 +70,28 @@ async fn the_s3_store_conforms() {
     let rig = Rig::new().await;
     let adapter = S3Store::connect(settings(&rig.destination, DESTINATION)).await.unwrap();
     store::conforms(&adapter, DESTINATION).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_are_counted_where_they_count() {
+    let memory = MemoryStore::new("here", system());
+    let grant = |key: &ObjectKey, grants| memory.grant(key, grants);
+    store::shows_grants(&memory, grant, || memory.switch_acls_off()).await;
+    let rig = Rig::new().await;
+    let adapter = S3Store::connect(settings(&rig.destination, DESTINATION)).await.unwrap();
+    let there = rig.destination.store();
+    let everybody = "http://acs.amazonaws.com/groups/global/AllUsers";
+    let readers = ["0123456789abcdef", everybody].map(str::to_owned);
+    let grant = |key: &ObjectKey, grants| {
+        let readers = readers.iter().take(grants).cloned().collect();
+        assert!(there.change(DESTINATION, key.as_str(), |object| object.readers = readers));
+    };
+    let switch_off = || there.configure(DESTINATION, |bucket| bucket.owner_enforced = true);
+    store::shows_grants(&adapter, grant, switch_off).await;
+    there.configure(DESTINATION, |bucket| bucket.deny_acl = true);
+    let denied = adapter.grants(&ObjectKey::new("suite/acl/plain")).await.unwrap_err();
+    assert_eq!(denied.kind, ErrorKind::Denied);
+    assert_eq!(adapter.has_acls().await.unwrap_err().kind, ErrorKind::Denied);
 }
 
 #[tokio::test]

@@ -539,6 +539,14 @@ impl<S: ObjectStore> ObjectStore for FaultyStore<S> {
     ) -> Result<Vec<(String, String)>, StoreError> {
         self.life.call(&self.named("tags", key), self.inner.tags(key, version)).await
     }
+
+    async fn has_acls(&self) -> Result<bool, StoreError> {
+        self.life.call("has_acls", self.inner.has_acls()).await
+    }
+
+    async fn grants(&self, key: &ObjectKey) -> Result<usize, StoreError> {
+        self.life.call(&self.named("grants", key), self.inner.grants(key)).await
+    }
 }
 
 /// The ledger of a process.

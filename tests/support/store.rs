@@ -47,6 +47,30 @@ pub async fn conforms(store: &dyn ObjectStore, bucket: &str) {
     copies_on_the_servers_side_are_pinned(store, bucket).await;
 }
 
+/// What the port can show and not bring about: `grant` gives an object so many grants besides its owner's,
+/// `switch_off` switches ACLs off for the whole bucket.
+pub async fn shows_grants(
+    store: &dyn ObjectStore,
+    grant: impl Fn(&ObjectKey, usize),
+    switch_off: impl Fn(),
+) {
+    let (plain, shared) = (key("acl/plain"), key("acl/shared \u{e9}"));
+    for key in [&plain, &shared] {
+        write(store, key, b"bytes").await;
+    }
+    grant(&shared, 2);
+    assert!(store.has_acls().await.unwrap());
+    assert_eq!(store.grants(&plain).await, Ok(0));
+    assert_eq!(store.grants(&shared).await, Ok(2));
+    assert_eq!(kind(store.grants(&key("acl/absent")).await), ErrorKind::NoSuchKey);
+    write(store, &shared, b"other bytes").await;
+    assert_eq!(store.grants(&shared).await, Ok(0), "a write leaves no grants of what was there");
+    grant(&shared, 1);
+    switch_off();
+    assert!(!store.has_acls().await.unwrap());
+    assert_eq!(store.grants(&shared).await, Ok(0));
+}
+
 /// What of the suite holds for a store of another vendor: it need not honour conditions on writes, keep
 /// tags, list uploads or copy by itself, and has checksums and `ETag`s of its own. `holds`: whether
 /// it can have such a key.

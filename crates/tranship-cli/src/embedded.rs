@@ -82,8 +82,11 @@ pub(crate) async fn run(
     stop: &Stop,
     files: Files<'_>,
 ) -> Result<Summary, Failure> {
-    let progress =
-        Arc::new(if names.dry_run { Progress::with_survey() } else { Progress::default() });
+    let progress = Arc::new(if names.dry_run {
+        Progress::with_survey(names.outlook.grants_max())
+    } else {
+        Progress::default()
+    });
     // A store that does not answer must not keep a person who wants to leave.
     let engine = tokio::select! {
         engine = Engine::assemble(parts, progress.clone()) => engine.map_err(failure)?,

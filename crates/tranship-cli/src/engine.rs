@@ -24,6 +24,7 @@ use tranship_core::progress::Progress;
 use tranship_core::rows::{self, HeaderId, List, Note, Run, ScanRange};
 use tranship_core::stage::Stage;
 use tranship_core::store::{BucketFacts, ListPage, ListRequest, ObjectStore};
+use tranship_core::survey;
 
 use crate::driver::{self, Ended, Hooks};
 
@@ -249,6 +250,9 @@ impl Engine {
         let Self { stage, asked, fingerprint, lines, listing_done, file: _file, .. } = self;
         let hooks = Hooks { lines, listing_done, manifest: manifest.map(Path::to_owned) };
         let ended = driver::run(stage.clone(), asked, &fingerprint, range, hooks).await?;
+        if matches!(ended, Ended::Closed(_)) {
+            survey::look_at_grants(&stage).await;
+        }
         let ended = with_totals(&stage, ended).await?;
         let generation = ended.run().generation;
         finder::notes(&stage, List::Failures, generation, |note| {

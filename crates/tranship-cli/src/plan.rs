@@ -1,10 +1,11 @@
 //! What a copy would be: from the findings of a dry run to a loss report and a forecast.
 
+use tranship_adapters::stores::s3::vendors::{Acls, Vendor};
 use tranship_core::forecast::{self, Band, Egress, Forecast, PRICES, Pair, Rates, Terms};
 use tranship_core::outcome::{Account, Count, Outcome};
 use tranship_core::policy::{Policy, ServerSide};
 use tranship_core::store::BucketFacts;
-use tranship_core::survey::Findings;
+use tranship_core::survey::{Findings, GrantSample, Grants};
 
 use crate::settings::CopySettings;
 
@@ -22,6 +23,10 @@ pub struct Outlook {
     pub is_one_store: bool,
     /// The canned ACL that is asked for.
     pub acl: Option<String>,
+    /// Objects of which the ACLs are to be looked at.
+    pub acl_sample: u64,
+    /// The source's store; `None` is one of nobody known.
+    pub vendor: Option<&'static Vendor>,
 }
 
 impl Outlook {
@@ -34,7 +39,15 @@ impl Outlook {
             destination_is_amazon: there.endpoint.is_none(),
             is_one_store: here.endpoint == there.endpoint,
             acl: settings.acl.clone(),
+            acl_sample: settings.acl_sample,
+            vendor: Some(settings.source.vendor),
         }
+    }
+
+    /// Objects that are asked for their ACLs: none where the answer is known, or could not be read.
+    pub(crate) fn grants_max(&self) -> usize {
+        let shows = self.vendor.is_none_or(|vendor| vendor.quirks.acls == Acls::Shown);
+        usize::try_from(self.acl_sample).ok().filter(|_| shows).unwrap_or(0)
     }
 }
 
@@ -62,7 +75,9 @@ pub enum Basis {
     Listing,
     /// What the bucket says of itself.
     Bucket,
-    /// HEADs of some objects.
+    /// What is known of the store.
+    Store,
+    /// A look at some objects.
     Sample,
     /// Nobody looked.
     NotLooked,
@@ -73,6 +88,7 @@ impl Basis {
         match self {
             Self::Listing => "listing",
             Self::Bucket => "bucket",
+            Self::Store => "store",
             Self::Sample => "sample",
             Self::NotLooked => "not looked at",
         }
@@ -87,20 +103,24 @@ pub struct LossLine {
     /// Objects, and their bytes where they are known. Of a sample: those in the sample.
     pub objects: Option<u64>,
     pub bytes: Option<u64>,
+    /// Of a sample: how many objects it has.
+    pub of: Option<u64>,
+    /// About so many of all that would be copied, where the sample was drawn from all of them.
+    pub estimate: Option<u64>,
 }
 
 impl LossLine {
     fn listed(what: impl Into<String>, count: Count) -> Self {
         let (objects, bytes) = (Some(count.objects), Some(count.bytes));
-        Self { basis: Basis::Listing, what: what.into(), objects, bytes }
+        Self { objects, bytes, ..Self::said(Basis::Listing, what) }
     }
 
-    fn sampled(what: impl Into<String>, objects: u64) -> Self {
-        Self { basis: Basis::Sample, what: what.into(), objects: Some(objects), bytes: None }
+    fn sampled(what: impl Into<String>, objects: u64, of: u64) -> Self {
+        Self { objects: Some(objects), of: Some(of), ..Self::said(Basis::Sample, what) }
     }
 
     fn said(basis: Basis, what: impl Into<String>) -> Self {
-        Self { basis, what: what.into(), objects: None, bytes: None }
+        Self { basis, what: what.into(), objects: None, bytes: None, of: None, estimate: None }
     }
 }
 
@@ -175,9 +195,7 @@ fn losses(made: &Made<'_>) -> Vec<LossLine> {
             "version history: the bucket keeps versions, and the current one of each key is copied";
         lines.push(LossLine::said(Basis::Bucket, what));
     }
-    let acl = outlook.acl.as_deref().map_or("the bucket's default", |acl| acl);
-    let what = format!("ACL grants: never carried over; copies get {acl}");
-    lines.push(LossLine::said(Basis::NotLooked, what));
+    grants(&mut lines, findings, outlook);
     let archived = account.get(Outcome::Archived);
     if archived.objects > 0 {
         lines.push(LossLine::listed("archived, not copied until they are restored", archived));
@@ -204,6 +222,63 @@ fn losses(made: &Made<'_>) -> Vec<LossLine> {
     lines
 }
 
+/// The ACL grants that the copies would not have.
+fn grants(lines: &mut Vec<LossLine>, findings: &Findings, outlook: &Outlook) {
+    let none = |basis, why: &str| {
+        let what = format!("ACL grants: there are none, {why}");
+        LossLine { objects: Some(0), ..LossLine::said(basis, what) }
+    };
+    let acl = outlook.acl.as_deref().unwrap_or("the bucket's default");
+    let unknown = |why: &str| {
+        let what = format!("ACL grants: never carried over; copies get {acl}{why}");
+        LossLine::said(Basis::NotLooked, what)
+    };
+    let (acls, name) = outlook
+        .vendor
+        .map_or((Acls::Shown, "the store"), |vendor| (vendor.quirks.acls, vendor.name));
+    match (acls, &findings.grants) {
+        (Acls::Absent, _) => lines.push(none(Basis::Store, &format!("{name} has no ACLs"))),
+        (Acls::Own, _) => {
+            let why = format!("; {name} shows them in a form of its own, which is not read");
+            lines.push(unknown(&why));
+        }
+        (Acls::Shown, Grants::Off) => {
+            lines.push(none(Basis::Bucket, "the source's bucket has ACLs switched off"));
+        }
+        (Acls::Shown, Grants::Unknown) => lines.push(unknown("")),
+        (Acls::Shown, Grants::Sampled(sample)) => {
+            let refusal = sample.first_refusal.as_deref().unwrap_or_default();
+            if sample.looked_at > 0 {
+                let what =
+                    format!("ACL grants beyond the owner's: never carried over; copies get {acl}");
+                let line = LossLine::sampled(what, sample.granted, sample.looked_at);
+                let estimate = estimate(sample, findings.work.copied().objects);
+                lines.push(LossLine { estimate, ..line });
+                if sample.refused > 0 {
+                    let asked = sample.looked_at + sample.refused;
+                    let what = format!("ACL grants that could not be looked at: {refusal}");
+                    lines.push(LossLine::sampled(what, sample.refused, asked));
+                }
+            } else if sample.refused > 0 {
+                lines.push(unknown(&format!("; they could not be looked at: {refusal}")));
+            } else {
+                lines.push(unknown(""));
+            }
+        }
+    }
+}
+
+/// How many objects have grants if all are like the sample; `None` if the sample is all of them.
+fn estimate(sample: &GrantSample, copied: u64) -> Option<u64> {
+    if sample.looked_at >= copied {
+        return None;
+    }
+    let (granted, all) = (u128::from(sample.granted), u128::from(copied));
+    let about =
+        (granted * all + u128::from(sample.looked_at) / 2) / u128::from(sample.looked_at.max(1));
+    Some(u64::try_from(about).unwrap_or(u64::MAX))
+}
+
 /// What is written in place of a class.
 fn class_text(class: &str, policy: &Policy, outlook: &Outlook) -> String {
     match &policy.storage_class {
@@ -217,20 +292,67 @@ fn class_text(class: &str, policy: &Policy, outlook: &Outlook) -> String {
 
 fn sampled(findings: &Findings) -> Vec<LossLine> {
     let sample = &findings.sample;
+    let of = sample.looked_at;
     let mut lines: Vec<_> =
-        sample.losses.iter().map(|(loss, n)| LossLine::sampled(loss.name(), n)).collect();
+        sample.losses.iter().map(|(loss, n)| LossLine::sampled(loss.name(), n, of)).collect();
     if sample.metadata_too_large > 0 {
         let what = "user metadata of more than the 2,048 bytes that S3 takes: would fail";
-        lines.push(LossLine::sampled(what, sample.metadata_too_large));
+        lines.push(LossLine::sampled(what, sample.metadata_too_large, of));
     }
     let lost = sample.multipart - sample.layouts_kept.min(sample.multipart);
     if lost > 0 {
         let what = "part layout that cannot be learned or held: the copies have another ETag";
-        lines.push(LossLine::sampled(what, lost));
+        lines.push(LossLine::sampled(what, lost, of));
     }
     if sample.refused > 0 {
         let why = sample.first_refusal.as_deref().unwrap_or_default();
-        lines.push(LossLine::sampled(format!("could not be looked at: {why}"), sample.refused));
+        let asked = of + sample.refused;
+        let what = format!("could not be looked at: {why}");
+        lines.push(LossLine::sampled(what, sample.refused, asked));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(scheme: &str) -> (usize, LossLine) {
+        let outlook =
+            Outlook { vendor: Vendor::of_scheme(scheme), acl_sample: 7, ..Outlook::default() };
+        let mut lines = Vec::new();
+        grants(&mut lines, &Findings::default(), &outlook);
+        assert_eq!(lines.len(), 1);
+        (outlook.grants_max(), lines.remove(0))
+    }
+
+    #[test]
+    fn a_store_whose_acls_cannot_be_read_is_asked_for_none() {
+        for (scheme, max) in [("s3", 7), ("cos", 7), ("oss", 7), ("gs", 0)] {
+            let (grants_max, line) = line(scheme);
+            assert_eq!((grants_max, line.basis), (max, Basis::NotLooked), "{scheme}");
+            assert_eq!(line.what.contains("a form of its own"), max == 0, "{}", line.what);
+        }
+        let r2 = Vendor::of_endpoint(Some("https://x.r2.cloudflarestorage.com"));
+        let outlook = Outlook { vendor: Some(r2), acl_sample: 7, ..Outlook::default() };
+        let mut lines = Vec::new();
+        grants(&mut lines, &Findings::default(), &outlook);
+        let lines: Vec<_> = lines.iter().map(|line| (line.basis, line.objects)).collect();
+        assert_eq!((outlook.grants_max(), lines), (0, vec![(Basis::Store, Some(0))]));
+    }
+
+    #[test]
+    fn an_estimate_is_of_all_and_rounded() {
+        let sample = |granted, looked_at| GrantSample { granted, looked_at, ..Default::default() };
+        for (granted, looked_at, copied, about) in [
+            (3, 10, 10, None),
+            (3, 10, 9, None),
+            (0, 10, 1_000, Some(0)),
+            (1, 3, 100, Some(33)),
+            (2, 3, 100, Some(67)),
+            (100, 100, u64::MAX, Some(u64::MAX)),
+        ] {
+            assert_eq!(estimate(&sample(granted, looked_at), copied), about);
+        }
+    }
 }

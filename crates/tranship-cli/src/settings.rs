@@ -57,6 +57,11 @@ pub const DELETE_MAX_DEFAULT: u64 = 1_000;
 /// Percent of the objects that the destination has.
 pub const DELETE_MAX_RATIO_DEFAULT_PERCENT: u64 = 10;
 
+/// Enough to see what one object in fifty has, and few enough to cost nothing that anybody notices.
+pub const ACL_SAMPLE_DEFAULT: u64 = 100;
+/// Their keys are held in memory.
+pub const ACL_SAMPLE_MAX: u64 = 10_000;
+
 /// Everything that `tranship copy` needs to know.
 #[derive(Debug, Clone)]
 #[expect(
@@ -103,6 +108,8 @@ pub struct CopySettings {
     pub rate: Option<Band>,
     /// Thousand-millionths of a dollar for a GiB that leaves the source.
     pub egress_nanodollars: Option<u64>,
+    /// Objects of which a plan looks at the ACLs.
+    pub acl_sample: u64,
     pub dry_run: bool,
     pub ledger: PathBuf,
     /// Where the failure list is written; `None` for a dry run that names no place.

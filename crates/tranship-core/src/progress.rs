@@ -75,9 +75,10 @@ impl ProgressReading {
 }
 
 impl Progress {
-    /// Counters of a dry run that is to say what a copy would be.
-    pub fn with_survey() -> Self {
-        Self { survey: Some(Survey::default()), ..Self::default() }
+    /// Counters of a dry run that is to say what a copy would be. `grants_max`: objects that are asked for
+    /// their ACLs.
+    pub fn with_survey(grants_max: usize) -> Self {
+        Self { survey: Some(Survey::new(grants_max)), ..Self::default() }
     }
 
     /// What the dry run found; `None` if nobody asked for it.

@@ -274,6 +274,12 @@ pub trait ObjectStore: Send + Sync {
         key: &ObjectKey,
         version: Option<&VersionId>,
     ) -> Result<Vec<(String, String)>, StoreError>;
+
+    /// Whether objects of the bucket can have grants of their own: not where it has ACLs switched off.
+    async fn has_acls(&self) -> Result<bool, StoreError>;
+
+    /// How many grants an object's ACL has besides those of its owner.
+    async fn grants(&self, key: &ObjectKey) -> Result<usize, StoreError>;
 }
 
 /// The layout that a HEAD of the first part teaches, if it teaches one that S3 can hold.

@@ -1,6 +1,8 @@
 //! What a dry run learns on its way, besides its accounts: the work that a copy would be, and what
 //! would be lost on the way. In bounded memory, whatever is listed.
 
+mod grants;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,6 +11,9 @@ use crate::forecast::Work;
 use crate::loss::LossCounts;
 use crate::object::ObjectKey;
 use crate::outcome::Count;
+
+use self::grants::Draw;
+pub use self::grants::{GrantSample, Grants, look_at_grants};
 
 /// Objects that are named as the largest.
 const LARGEST_MAX: usize = 10;
@@ -22,6 +27,12 @@ const SAMPLES_MAX: u64 = 256;
 pub struct Survey(Mutex<Findings>);
 
 impl Survey {
+    /// `grants_max`: objects that are asked for their ACLs.
+    pub(crate) fn new(grants_max: usize) -> Self {
+        let drawn = Draw::of(grants_max);
+        Self(Mutex::new(Findings { drawn, ..Findings::default() }))
+    }
+
     pub(crate) fn findings(&self) -> MutexGuard<'_, Findings> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -43,6 +54,8 @@ pub struct Findings {
     pub layouts_lost: Count,
     /// What HEADs of some of them show.
     pub sample: Sample,
+    pub grants: Grants,
+    drawn: Draw,
     copies: u64,
     next_sample: u64,
 }
@@ -74,6 +87,11 @@ impl Findings {
             self.next_sample = number + 1 + number / 8;
         }
         taken && self.sample.looked_at + self.sample.refused < SAMPLES_MAX
+    }
+
+    /// Offers an object that would be copied to the draw of those that are asked for their ACLs.
+    pub(crate) fn offer(&mut self, key: &ObjectKey, chance: u64) {
+        self.drawn.offer(key, chance);
     }
 
     pub(crate) fn name_if_large(&mut self, key: &ObjectKey, size: u64) {

@@ -154,6 +154,7 @@ impl Formulated {
             checksum_type: s3s::dto::ChecksumType::FULL_OBJECT,
             properties: Properties::default(),
             tags: Vec::new(),
+            readers: Vec::new(),
             modified: clock::at(formula.modified),
             restored_until: None,
             form: crate::store::Form::Plain,

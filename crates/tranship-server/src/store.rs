@@ -375,6 +375,7 @@ impl Store {
             checksum_type: ChecksumType::FULL_OBJECT,
             properties,
             tags,
+            readers: Vec::new(),
             modified: clock::now(),
             restored_until: None,
             form: Form::Plain,
@@ -394,6 +395,7 @@ pub(crate) enum Access {
     Write,
     Delete,
     Tagging,
+    Acl,
     Manage,
 }
 
@@ -420,6 +422,7 @@ pub(crate) fn enter<'a>(
         Access::Write => settings.deny_write,
         Access::Delete => settings.deny_delete,
         Access::Tagging => settings.deny_tagging,
+        Access::Acl => settings.deny_acl,
         Access::Manage => false,
     };
     let foreign = match (&settings.owner, caller.expected_owner) {

@@ -59,6 +59,8 @@ struct State {
     uploads: BTreeMap<(ObjectKey, String), Upload>,
     /// Of the newest upload or opaque `ETag`.
     serial: u64,
+    /// ACLs are switched off for the whole bucket.
+    acls_are_off: bool,
 }
 
 impl State {
@@ -145,6 +147,18 @@ impl MemoryStore {
 
     pub fn keys(&self) -> Vec<ObjectKey> {
         self.state().objects.keys().cloned().collect()
+    }
+
+    /// Gives an object, if it is there, so many grants besides its owner's.
+    pub fn grant(&self, key: &ObjectKey, grants: usize) {
+        if let Some(object) = self.state().objects.get_mut(key) {
+            Arc::make_mut(object).grants = grants;
+        }
+    }
+
+    /// From now on nobody's grants count, as in a bucket whose owner owns every object.
+    pub fn switch_acls_off(&self) {
+        self.state().acls_are_off = true;
     }
 
     /// All uploads that are neither completed nor aborted.
@@ -546,5 +560,16 @@ impl ObjectStore for MemoryStore {
         let object = self.object(key).filter(|_| version.is_none_or(|v| v.0 == "null"));
         let object = object.ok_or_else(|| call.error(ErrorKind::NoSuchKey, "there is no key"))?;
         Ok(object.tags.clone())
+    }
+
+    async fn has_acls(&self) -> Result<bool, StoreError> {
+        Ok(!self.state().acls_are_off)
+    }
+
+    async fn grants(&self, key: &ObjectKey) -> Result<usize, StoreError> {
+        let call = Call("GetObjectAcl", key.as_str());
+        let object = self.object(key);
+        let object = object.ok_or_else(|| call.error(ErrorKind::NoSuchKey, "there is no key"))?;
+        Ok(if self.state().acls_are_off { 0 } else { object.grants })
     }
 }

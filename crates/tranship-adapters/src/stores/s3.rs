@@ -4,6 +4,7 @@
 //! asked; what is wrong with it becomes an [`ErrorKind`] here, and nowhere else. Bodies stream
 //! through without being collected or copied.
 
+mod acls;
 mod answer;
 mod config;
 mod encode;
@@ -291,5 +292,13 @@ impl ObjectStore for S3Store {
         version: Option<&VersionId>,
     ) -> Result<Vec<(String, String)>, StoreError> {
         self.get_tags(key, version).await
+    }
+
+    async fn has_acls(&self) -> Result<bool, StoreError> {
+        self.has_object_acls().await
+    }
+
+    async fn grants(&self, key: &ObjectKey) -> Result<usize, StoreError> {
+        self.foreign_grants(key).await
     }
 }

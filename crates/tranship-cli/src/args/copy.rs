@@ -278,6 +278,9 @@ pub struct ForecastArgs {
     /// Dollars for a GiB that leaves the source, such as 0.02 [default: assumed by the pair of stores]
     #[arg(long, allow_negative_numbers = true, value_name = "DOLLARS")]
     pub egress_price: Option<String>,
+    /// Objects whose ACLs are looked at, a request each, 0 to 10000 [default: 100]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
+    pub acl_sample: Option<String>,
 }
 
 /// Options about the run itself.

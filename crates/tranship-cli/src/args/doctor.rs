@@ -68,7 +68,8 @@ It lists a page of each side, and reads the headers and a byte or two of one obj
 Where a store differs from what is known of its kind, the finding names the option that says so. All of
 them stand once more at the end, as lines of a configuration file.
 --print-policy leaves out what only some options need: s3:DeleteObject (--delete, and the objects that
---write-probe makes) and s3:PutObjectAcl (--acl).
+--write-probe makes) and s3:PutObjectAcl (--acl); and what only a plan asks for, to count ACL grants:
+s3:GetObjectAcl and s3:GetBucketOwnershipControls at the source.
 
 Exit codes:
     0  nothing is bad

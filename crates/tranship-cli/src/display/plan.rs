@@ -58,21 +58,26 @@ pub(super) fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
 fn write_losses(plan: &Plan, out: &mut String) -> std::fmt::Result {
     writeln!(out, "\nloss report: what the copies would not have, or would have otherwise")?;
     for line in &plan.losses {
-        writeln!(out, "  {}{}", escape(&line.what), amount(line, plan))?;
+        writeln!(out, "  {}{}", escape(&line.what), amount(line, plan.copied))?;
     }
     writeln!(
         out,
-        "  sample: {} of {} objects to copy were looked at; the others may have more of these",
+        "  sample: {} of {} objects to copy were looked at by their headers; the others may have more of these",
         count_text(plan.sampled),
         count_text(plan.copied)
     )
 }
 
-fn amount(line: &LossLine, plan: &Plan) -> String {
+/// `copied`: objects that would be.
+fn amount(line: &LossLine, copied: u64) -> String {
     let objects = line.objects.unwrap_or_default();
     match (line.basis, line.bytes) {
         (Basis::Sample, _) => {
-            format!(" ({} of {} sampled)", count_text(objects), count_text(plan.sampled))
+            let of = count_text(line.of.unwrap_or_default());
+            let estimate = line.estimate.map_or_else(String::new, |about| {
+                format!(", estimated {} of {}", count_text(about), count_text(copied))
+            });
+            format!(" ({} of {of} sampled{estimate})", count_text(objects))
         }
         (Basis::Listing, Some(bytes)) => {
             format!(" ({}, {})", objects_text(objects), size_text(bytes))
@@ -137,6 +142,8 @@ pub(super) fn json(plan: &Plan) -> Value {
             "basis": line.basis.name(),
             "objects": line.objects,
             "bytes": line.bytes,
+            "of": line.of,
+            "estimate": line.estimate,
         })
     });
     json!({

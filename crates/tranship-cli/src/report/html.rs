@@ -186,7 +186,7 @@ fn lost(page: &mut Page, losses: &[(String, u64)]) {
     }
     page.text(
         Mood::Plain,
-        "Version history and ACL grants are never carried over, and not counted.",
+        "Version history and ACL grants are never carried over, and not counted here; a plan counts the grants.",
     );
 }
 

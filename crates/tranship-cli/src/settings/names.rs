@@ -15,7 +15,7 @@ pub(crate) enum Kind {
 
 /// The options that may also stand in the environment and in a file. `--config` is not among them:
 /// it says where the file is.
-pub(crate) const OPTIONS: [(&str, Kind); 64] = [
+pub(crate) const OPTIONS: [(&str, Kind); 65] = [
     ("source", Kind::Value),
     ("destination", Kind::Value),
     ("source-endpoint", Kind::Value),
@@ -73,6 +73,7 @@ pub(crate) const OPTIONS: [(&str, Kind); 64] = [
     ("retries", Kind::Value),
     ("rate", Kind::Value),
     ("egress-price", Kind::Value),
+    ("acl-sample", Kind::Value),
     ("dry-run", Kind::Switch),
     ("ledger", Kind::Value),
     ("failures", Kind::Value),

@@ -13,12 +13,12 @@ use super::names::{ACLS, COMPARE, OVERWRITE, SERVER_SIDE, SSE, STORAGE_CLASSES, 
 use super::patterns::{self, BadPattern};
 use super::values::size_text;
 use super::{
-    BANDWIDTH_MAX_BYTES, BANDWIDTH_MIN_BYTES, BASE_MEMORY_BYTES, CONCURRENCY_DEFAULT,
-    CONCURRENCY_MAX, CopySettings, DELETE_MAX_DEFAULT, DELETE_MAX_RATIO_DEFAULT_PERCENT,
-    DeleteSettings, MEMORY_DEFAULT_BYTES, MEMORY_MAX_BYTES, MULTIPART_THRESHOLD_DEFAULT_BYTES,
-    MULTIPART_THRESHOLD_MAX_BYTES, MULTIPART_THRESHOLD_MIN_BYTES, RETRIES_DEFAULT, RETRIES_MAX,
-    STREAM_MEMORY_BYTES, SelectSettings, ServerSideCopy, SideSettings, Sse, SseMethod, Verbosity,
-    places,
+    ACL_SAMPLE_DEFAULT, ACL_SAMPLE_MAX, BANDWIDTH_MAX_BYTES, BANDWIDTH_MIN_BYTES,
+    BASE_MEMORY_BYTES, CONCURRENCY_DEFAULT, CONCURRENCY_MAX, CopySettings, DELETE_MAX_DEFAULT,
+    DELETE_MAX_RATIO_DEFAULT_PERCENT, DeleteSettings, MEMORY_DEFAULT_BYTES, MEMORY_MAX_BYTES,
+    MULTIPART_THRESHOLD_DEFAULT_BYTES, MULTIPART_THRESHOLD_MAX_BYTES,
+    MULTIPART_THRESHOLD_MIN_BYTES, RETRIES_DEFAULT, RETRIES_MAX, STREAM_MEMORY_BYTES,
+    SelectSettings, ServerSideCopy, SideSettings, Sse, SseMethod, Verbosity, places,
 };
 use crate::ledger_path::{beside, default_ledger};
 use crate::usage::{UsageError, did_you_mean, quoted};
@@ -71,6 +71,7 @@ pub(super) fn settings(
         retries: retries(layers)?,
         rate: layers.rate("rate")?,
         egress_nanodollars: layers.dollars("egress-price")?,
+        acl_sample: layers.number("acl-sample", 0, ACL_SAMPLE_MAX)?.unwrap_or(ACL_SAMPLE_DEFAULT),
         report: layers.text("report").map(PathBuf::from).filter(|_| !dry_run),
         dry_run,
         verbosity: verbosity(layers)?,

@@ -306,6 +306,7 @@ fn values_out_of_bounds_name_the_bound() {
         (&["--rate", "0"], &["--rate is not a rate"]),
         (&["--egress-price", "free"], &["--egress-price is not a price: \"free\"", "0.02"]),
         (&["--egress-price", "-1"], &["--egress-price is not a price"]),
+        (&["--acl-sample", "10001"], &["--acl-sample", "10000"]),
         (&["--json=maybe"], &["true, false"]),
         (&["--retries", "1", "--retries", "2"], &["cannot be used multiple times"]),
         (&["--partsize", "5MiB"], &["--partsize", "--part-size"]),
@@ -479,7 +480,9 @@ fn a_forecast_and_a_report_are_told_by_options() {
     assert_eq!(settings.rate.map(|band| (band.low, band.high)), Some((1 << 20, 2 << 20)));
     assert_eq!(settings.egress_nanodollars, Some(20_000_000));
     assert_eq!(settings.report, Some(PathBuf::from("out")));
-    let settings = with_toml("rate = \"5MiB\"\negress-price = \"0\"\n").unwrap();
+    assert_eq!(settings.acl_sample, 100);
+    let settings = with_toml("rate = \"5MiB\"\negress-price = \"0\"\nacl-sample = 0\n").unwrap();
+    assert_eq!(settings.acl_sample, 0);
     assert_eq!(settings.rate.map(|band| (band.low, band.high)), Some((5 << 20, 5 << 20)));
     assert_eq!((settings.egress_nanodollars, settings.report), (Some(0), None));
     let dry = with_args(&["--dry-run", "--report", "out"]).unwrap();

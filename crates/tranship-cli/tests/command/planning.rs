@@ -167,7 +167,7 @@ async fn a_plan_names_the_largest_the_unproven_and_what_is_lost() {
     };
     let is = |basis: &str, objects| (basis.to_owned(), objects);
     assert_eq!(line("version history"), is("bucket", None));
-    assert_eq!(line("ACL grants"), is("not looked at", None));
+    assert_eq!(line("ACL grants"), is("sample", Some(0)));
     assert_eq!(line("archived"), is("listing", Some(1)));
     assert_eq!(line("would fail"), is("listing", Some(1)));
     assert_eq!(line("storage class STANDARD_IA → STANDARD_IA"), is("listing", Some(1)));
@@ -328,4 +328,99 @@ async fn a_plan_within_one_store_moves_no_bytes_out() {
     // Besides, a look at either side, and one whether the destination's credentials can read.
     let heads = of("source", "HEAD") + of("destination", "HEAD");
     assert_eq!(asked(store, &["HeadObject"]), heads + 2);
+}
+
+/// The line of a plan's loss report that is about ACLs, of a plan with these options.
+fn acl_line(world: &World, options: &[&str]) -> Value {
+    let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
+    world.source.requests().clear();
+    let planned = run(world.planning_at(&from, &to, options)).last_event();
+    let lines = planned.pointer("/plan/losses").and_then(Value::as_array).unwrap();
+    let is_acl = |line: &&Value| line["what"].as_str().unwrap().starts_with("ACL grants");
+    let mut found = lines.iter().filter(is_acl);
+    let line = found.next().unwrap_or_else(|| panic!("{planned}")).clone();
+    assert_eq!(found.next(), None, "{planned}");
+    line
+}
+
+/// A world of so many objects, of which every third is for everybody to read.
+async fn world_of_grants(objects: u64) -> World {
+    let world = World::new().await;
+    for n in 0..objects {
+        let key = format!("{n:03}");
+        world.put(&key, noise(n, 10));
+        let everybody = "http://acs.amazonaws.com/groups/global/AllUsers".to_owned();
+        if n % 3 == 0 {
+            assert!(world.here().change(SOURCE, &key, |object| object.readers = vec![everybody]));
+        }
+    }
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acl_grants_are_counted_in_a_sample_of_what_would_be_copied() {
+    let world = world_of_grants(60).await;
+    world.there().put(DESTINATION, "000", noise(0, 10));
+    let line = acl_line(&world, &["--json"]);
+    assert_eq!(
+        (&line["basis"], &line["objects"], &line["of"]),
+        (&json!("sample"), &json!(19), &json!(59))
+    );
+    assert_eq!(line["estimate"], Value::Null, "all were looked at: {line}");
+    assert_eq!(asked(&world.source, &["GetObjectAcl"]), 59);
+    assert_eq!(asked(&world.source, &["GetBucketOwnershipControls"]), 1);
+    // Of fewer than all, the number is an estimate.
+    let line = acl_line(&world, &["--json", "--acl-sample", "12"]);
+    assert_eq!(line["of"], 12);
+    let granted = line["objects"].as_u64().unwrap();
+    assert_eq!(line["estimate"], (granted * 59 + 6) / 12);
+    assert_eq!(asked(&world.source, &["GetObjectAcl"]), 12);
+    let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
+    let done = run(world.planning_at(&from, &to, &["--acl-sample", "12"]));
+    done.expect(
+        0,
+        &["ACL grants beyond the owner's: never carried over", "of 12 sampled, estimated "],
+    );
+    // A copy asks for none, and of nothing no plan asks.
+    world.source.requests().clear();
+    expect_outcomes(&world.copy_in_json(&[]), &[("copied", 59), ("equal", 1)]);
+    let line = acl_line(&world, &["--json"]);
+    assert_eq!((&line["basis"], &line["objects"]), (&json!("not looked at"), &Value::Null));
+    assert_eq!(asked(&world.source, &["GetObjectAcl", "GetBucketOwnershipControls"]), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_without_acls_is_asked_once_and_nobody_if_so_wished() {
+    let world = world_of_grants(6).await;
+    world.here().configure(SOURCE, |bucket| bucket.owner_enforced = true);
+    let line = acl_line(&world, &["--json"]);
+    assert_eq!((&line["basis"], &line["objects"]), (&json!("bucket"), &json!(0)));
+    assert_eq!(asked(&world.source, &["GetObjectAcl"]), 0);
+    let line = acl_line(&world, &["--json", "--acl-sample", "0"]);
+    assert_eq!((&line["basis"], &line["objects"]), (&json!("not looked at"), &Value::Null));
+    assert_eq!(asked(&world.source, &["GetObjectAcl", "GetBucketOwnershipControls"]), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acls_that_cannot_be_looked_at_are_told_with_the_reason() {
+    let world = world_of_grants(40).await;
+    let refuse = |operation: &str, status, code| {
+        let matcher = tranship_server::Matcher::on(operation);
+        let fault = tranship_server::Fault::Refuse { status, code };
+        world.source.faults().add(tranship_server::Rule::new(matcher, fault));
+    };
+    // The setting alone may be hidden.
+    refuse("GetBucketOwnershipControls", 403, "AccessDenied");
+    let line = acl_line(&world, &["--json"]);
+    assert_eq!((&line["basis"], &line["objects"]), (&json!("sample"), &json!(14)), "{line}");
+    for (status, code) in [(403, "AccessDenied"), (501, "NotImplemented")] {
+        world.source.faults().clear();
+        refuse("GetObjectAcl", status, code);
+        let line = acl_line(&world, &["--json"]);
+        assert_eq!((&line["basis"], &line["objects"]), (&json!("not looked at"), &Value::Null));
+        let what = line["what"].as_str().unwrap();
+        assert!(what.contains("GetObjectAcl") && what.contains(code), "{what}");
+        let asked = asked(&world.source, &["GetObjectAcl"]);
+        assert!((1..40).contains(&asked), "the others would be refused, too: {asked}");
+    }
 }

@@ -175,6 +175,12 @@ impl ObjectStore for Scripted {
     ) -> Result<Vec<(String, String)>, StoreError> {
         unreachable!()
     }
+    async fn has_acls(&self) -> Result<bool, StoreError> {
+        unreachable!()
+    }
+    async fn grants(&self, _: &ObjectKey) -> Result<usize, StoreError> {
+        unreachable!()
+    }
 }
 
 struct Still;

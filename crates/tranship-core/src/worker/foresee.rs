@@ -60,6 +60,7 @@ pub(super) async fn foresee(
         let one = Count { objects: 1, bytes: identity.size };
         findings.work.copy(identity.size, way, form, class.as_deref());
         findings.name_if_large(&entry.key, identity.size);
+        findings.offer(&entry.key, stage.clock.random());
         if there.is_some_and(|there| compare::is_unproven(policy, &identity, there)) {
             findings.unproven.add(one);
         }

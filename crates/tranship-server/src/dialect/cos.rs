@@ -17,7 +17,7 @@ pub(super) const VENDOR: Vendor = Vendor {
         "PathStyleDomainForbidden",
         "The bucket you are attempting to access must be addressed using COS virtual-styled domain.",
     )),
-    absent: &["GetObjectAttributes", "GetObjectLockConfiguration"],
+    absent: &["GetObjectAttributes", "GetObjectLockConfiguration", "GetBucketOwnershipControls"],
     not_there: Refusal::new(
         501,
         "NotImplemented",

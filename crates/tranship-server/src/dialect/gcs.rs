@@ -30,6 +30,7 @@ pub(super) const VENDOR: Vendor = Vendor {
         "GetObjectAttributes",
         "RestoreObject",
         "GetObjectLockConfiguration",
+        "GetBucketOwnershipControls",
     ],
     // `xml-api/reference-status`
     not_there: Refusal::new(

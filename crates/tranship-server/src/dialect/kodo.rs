@@ -20,6 +20,7 @@ pub(super) const VENDOR: Vendor = Vendor {
         "GetBucketVersioning",
         "PutBucketVersioning",
         "GetObjectLockConfiguration",
+        "GetBucketOwnershipControls",
     ],
     not_there: NOT_IMPLEMENTED,
     tags: false,

@@ -36,6 +36,7 @@ pub(super) const VENDOR: Vendor = Vendor {
         "GetBucketVersioning",
         "PutBucketVersioning",
         "GetObjectLockConfiguration",
+        "GetBucketOwnershipControls",
     ],
     not_there: NOT_IMPLEMENTED,
     tags: false,

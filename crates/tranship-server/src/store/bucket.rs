@@ -40,11 +40,14 @@ pub struct BucketSettings {
     pub abort_incomplete_after_days: Option<i32>,
     /// Whether object locks are on; it is shown and not enforced.
     pub object_lock: bool,
+    /// Whether the bucket's owner owns every object, and ACLs count for nothing.
+    pub owner_enforced: bool,
     pub deny_list: bool,
     pub deny_read: bool,
     pub deny_write: bool,
     pub deny_delete: bool,
     pub deny_tagging: bool,
+    pub deny_acl: bool,
 }
 
 pub(crate) struct Bucket {

@@ -60,6 +60,8 @@ pub struct Object {
     pub checksum_type: &'static str,
     pub properties: Properties,
     pub tags: Vec<(String, String)>,
+    /// Whom its ACL grants to read it, besides its owner: canonical users by their ids, groups by their URIs.
+    pub readers: Vec<String>,
     pub modified: Timestamp,
     /// Until when an archived object is restored.
     pub restored_until: Option<Timestamp>,

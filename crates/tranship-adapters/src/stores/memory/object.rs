@@ -29,6 +29,8 @@ pub struct Object {
     pub part_sizes: Vec<u64>,
     /// The `ETag` says nothing about the bytes.
     pub etag_is_opaque: bool,
+    /// Grants of its ACL besides its owner's.
+    pub grants: usize,
 }
 
 impl Object {
@@ -138,6 +140,7 @@ pub(super) fn assemble(parts: &[&Piece], write: &Write, modified: Millis) -> Obj
         crc64: combine(Algorithm::Crc64Nvme, sums),
         part_sizes: parts.iter().map(|part| length(&part.bytes)).collect(),
         etag_is_opaque: false,
+        grants: 0,
     }
 }
 

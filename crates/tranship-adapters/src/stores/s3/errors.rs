@@ -33,7 +33,15 @@ const NO_CREDENTIALS: &str = "there are no usable credentials: set AWS_ACCESS_KE
 const BY_CODE: &[(ErrorKind, &[&str])] = &[
     (ErrorKind::NoSuchKey, &["NoSuchKey"]),
     // The key may well be there: this proves nothing about it.
-    (ErrorKind::NotFound, &["NoSuchVersion", "NotFound", "NoSuchLifecycleConfiguration"]),
+    (
+        ErrorKind::NotFound,
+        &[
+            "NoSuchVersion",
+            "NotFound",
+            "NoSuchLifecycleConfiguration",
+            "OwnershipControlsNotFoundError",
+        ],
+    ),
     (ErrorKind::NoSuchBucket, &["NoSuchBucket", "NoSuchAccessPoint", "InvalidBucketName"]),
     (ErrorKind::NoSuchUpload, &["NoSuchUpload"]),
     (

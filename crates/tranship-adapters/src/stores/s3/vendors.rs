@@ -86,6 +86,7 @@ pub struct Quirks {
     /// Bodies are read as they are stored only if the request accepts gzip. Unsigned, since such stores
     /// change that header on its way.
     pub accepts_gzip: bool,
+    pub acls: Acls,
     /// Storage classes: the store's name, and Amazon's for what is nearest to it. What an object of
     /// such a class costs and whether it must be restored is Amazon's, then.
     pub classes: &'static [(&'static str, &'static str)],
@@ -110,6 +111,17 @@ pub enum Permissions {
 pub enum ListVersion {
     V1,
     V2,
+}
+
+/// The ACLs of single objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acls {
+    /// In Amazon's form, or so that the answer says why not.
+    Shown,
+    /// In a form of the store's own, which is not read.
+    Own,
+    /// There are none.
+    Absent,
 }
 
 /// What an `ETag` is made of.

@@ -1,6 +1,6 @@
 //! The rows.
 
-use super::{ChecksumHeader, ETags, Endpoints, ListVersion, Permissions, Quirks, Vendor};
+use super::{Acls, ChecksumHeader, ETags, Endpoints, ListVersion, Permissions, Quirks, Vendor};
 
 /// What every store can be asked for that speaks the protocol at all.
 const CAREFUL: Quirks = Quirks {
@@ -19,6 +19,7 @@ const CAREFUL: Quirks = Quirks {
     prefix: None,
     checksum: None,
     accepts_gzip: false,
+    acls: Acls::Shown,
     classes: &[],
 };
 
@@ -192,6 +193,7 @@ const GCS: Vendor = Vendor {
         prefix: Some("x-goog-"),
         checksum: Some(ChecksumHeader::Hashes(&["x-goog-hash"])),
         accepts_gzip: true,
+        acls: Acls::Own,
         classes: &[
             ("STANDARD", "STANDARD"),
             ("NEARLINE", "STANDARD_IA"),
@@ -213,6 +215,7 @@ const GCS: Vendor = Vendor {
         "https://cloud.google.com/storage/docs/xml-api/post-object-complete",
         "https://cloud.google.com/storage/docs/request-preconditions",
         "https://cloud.google.com/storage/docs/transcoding",
+        "https://cloud.google.com/storage/docs/migrating",
     ],
 };
 
@@ -226,6 +229,7 @@ const R2: Vendor = Vendor {
         signed_region: Some("auto"),
         etags: ETags::Md5OfPlain,
         tags: false,
+        acls: Acls::Absent,
         ..CAREFUL
     },
     permissions: Permissions::Iam,
