@@ -186,7 +186,7 @@ fn damaged_parts_are_never_completed() {
         let (body, meter) = measure(body, expectation, Arc::new(Progress::default()));
         let sent = store.upload_part(&key, &upload, number, size(&good), body);
         let sent = sent.now_or_never().unwrap();
-        let Measured { checksums, fault } = meter.read();
+        let Measured { checksums, fault, .. } = meter.read();
         if let Ok(etag) = sent {
             // Of the right length: the upload holds it, and the composed checksum tells.
             uploaded += 1;

@@ -16,7 +16,7 @@ use tranship_core::policy::Policy;
 use tranship_core::ports::{Clock as _, Queue, Received};
 use tranship_core::rows::{self, HeaderId};
 use tranship_core::worker::Done;
-use tranship_tests::faulty::{Disturbance, Faults, FaultyLedger, Life, Wrong};
+use tranship_tests::faulty::{Disturbance, Faults, FaultyLedger, FaultyStore, Life, Wrong};
 use tranship_tests::rig;
 
 use crate::visits::Visits;
@@ -193,6 +193,37 @@ async fn pieces_are_pinned_too() {
         }
     }
     world.expect_equal();
+}
+
+/// A slow world in which one call at the source goes wrong, and the process that makes the calls.
+fn disturbed(wrong: Option<(u64, Wrong)>) -> (Visits, Arc<Life>) {
+    let mut world = slow();
+    let nobody: Disturbance = Arc::new(|_: &str| {});
+    let life = Arc::new(Life::new(Faults { wrong, ..Faults::default() }, 1, nobody));
+    let (inner, name) = (world.source.clone(), "source");
+    world.stage.source = Arc::new(FaultyStore { inner, life: life.clone(), name });
+    (world, life)
+}
+
+#[tokio::test]
+async fn a_piece_whose_source_asks_to_slow_down_is_heard_as_that() {
+    let copy = async |world: &mut Visits| {
+        world.put("large", noise(13 * MIB)).await;
+        plan(world).await;
+        while depth(world, Queue::Large).await > 0 {
+            assert_eq!(world.visit(Queue::Large).await, Some(Done::Settled));
+        }
+        world.expect_equal();
+        world.stage.progress.read().throttles
+    };
+    let (mut world, life) = disturbed(None);
+    assert_eq!(copy(&mut world).await, 0);
+    // The second piece of the first part.
+    let is_piece = |call: &String| call.contains(&format!("start: {}", 4 * MIB));
+    let piece = life.begun().iter().position(is_piece).unwrap();
+    let number = u64::try_from(piece).unwrap() + 1;
+    let (mut world, _) = disturbed(Some((number, Wrong::Before(ErrorKind::Throttled))));
+    assert_eq!(copy(&mut world).await, 1);
 }
 
 /// Bytes that pass in so many milliseconds, taken by so many at once.

@@ -52,7 +52,7 @@ impl Completer for Asked {
 pub(crate) struct Visits {
     pub(crate) stage: Stage,
     pub(crate) clock: Arc<SimulatedClock>,
-    source: Arc<MemoryStore>,
+    pub(crate) source: Arc<MemoryStore>,
     pub(crate) destination: Arc<MemoryStore>,
     asked: Arc<Asked>,
     lines: Option<Arc<dyn KeyLines>>,

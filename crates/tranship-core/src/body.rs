@@ -14,6 +14,8 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::checksum::{Algorithm, Checksum, Crcs};
+use crate::error::{ErrorKind, StoreError};
+use crate::object::ObjectKey;
 use crate::progress::Progress;
 
 /// What a body's stream may fail with.
@@ -66,6 +68,16 @@ pub struct Measured {
     pub checksums: Vec<Checksum>,
     /// What was wrong with it, if anything was.
     pub fault: Option<String>,
+    /// The source's own word, where that was it.
+    pub refusal: Option<StoreError>,
+}
+
+impl Measured {
+    /// Why a write broke off, if it was for the bytes of this key.
+    pub fn error(self, key: &ObjectKey) -> Option<StoreError> {
+        let lied = |fault| StoreError::new(ErrorKind::Lied, format!("GetObject {key}"), fault);
+        self.refusal.or_else(|| self.fault.map(lied))
+    }
 }
 
 /// Reads what a body turned out to be, after the call that consumed it.
@@ -173,7 +185,11 @@ impl HttpBody for Measuring {
             };
             let frame = match frame {
                 Ok(frame) => frame,
-                Err(error) => return self.fail(format!("reading the source failed: {error}")),
+                Err(error) => {
+                    let refusal = error.downcast_ref::<StoreError>().cloned();
+                    self.meter.write(|measured| measured.refusal = refusal);
+                    return self.fail(format!("reading the source failed: {error}"));
+                }
             };
             // Trailers and empty frames say nothing to the destination.
             let Ok(bytes) = frame.into_data() else { continue };

@@ -89,11 +89,21 @@ impl Piecewise {
                     Ok(frames) => return Ok(frames),
                 },
                 Err(error) if attempt >= ATTEMPTS_MAX || !may_pass(&error) => {
-                    return Err(error.to_string().into());
+                    return Err(for_the_part(error));
                 }
                 Err(_) => {}
             }
         }
+    }
+}
+
+/// What the whole part is to hear: the source's own word, so that whoever sets the pace hears that he is
+/// asked to slow down. A denial alone is no more than its text: whether it is the object's own matter is
+/// judged where a part is begun.
+fn for_the_part(error: StoreError) -> BodyError {
+    match error.kind {
+        ErrorKind::Denied => error.to_string().into(),
+        _ => error.into(),
     }
 }
 

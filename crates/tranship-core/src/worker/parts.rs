@@ -228,12 +228,9 @@ async fn relay(
     let sent =
         stage.destination.upload_part(&header.destination_key, upload, number, size, body).await;
     let measured = meter.read();
-    match (sent, measured.fault) {
-        (Ok(etag), _) => Ok((etag, measured.checksums)),
-        (Err(_), Some(fault)) => {
-            Err(StoreError::new(ErrorKind::Lied, format!("GetObject {}", header.source_key), fault))
-        }
-        (Err(error), None) => Err(error),
+    match sent {
+        Ok(etag) => Ok((etag, measured.checksums)),
+        Err(error) => Err(measured.error(&header.source_key).unwrap_or(error)),
     }
 }
 

@@ -353,12 +353,8 @@ async fn relay(
             Ok(landed(written))
         }
         Err(error) => {
-            if let Some(fault) = meter.read().fault {
-                return Err(StoreError::new(
-                    ErrorKind::Lied,
-                    format!("GetObject {source_key}"),
-                    fault,
-                ));
+            if let Some(error) = meter.read().error(source_key) {
+                return Err(error);
             }
             resolve(stage, key, &head.identity, token.as_ref(), error).await.map(landed)
         }
