@@ -12,7 +12,7 @@ use tranship_adapters::queues::memory::MemoryQueue;
 use tranship_adapters::stores::memory::MemoryStore;
 use tranship_core::body::full;
 use tranship_core::breaker::{self, State};
-use tranship_core::error::LedgerError;
+use tranship_core::error::{ErrorKind, LedgerError};
 use tranship_core::finder::events::{self, Change, ChangeKind};
 use tranship_core::finder::{self, Begun, KeyLines, ScanEnd, Watched};
 use tranship_core::link::Link;
@@ -23,12 +23,13 @@ use tranship_core::outcome::Outcome;
 use tranship_core::policy::{Limits, Policy};
 use tranship_core::ports::{Clock as _, Completer, Queue, Received};
 use tranship_core::progress::Progress;
-use tranship_core::rows::{self, HeaderId, Run, RunState, Scan, ScanRange};
+use tranship_core::rows::{self, Header, HeaderId, Run, RunState, Scan, ScanRange, Status};
 use tranship_core::stage::Stage;
 use tranship_core::store::{ObjectStore as _, Put, Write};
 use tranship_core::timeline::Mark;
 use tranship_core::worker::{self, Done};
 use tranship_core::{completer, sweep};
+use tranship_tests::faulty::{Disturbance, Faults, FaultyStore, Life, Wrong};
 use tranship_tests::functions::Lines;
 
 const MINUTE_MS: u64 = 60_000;
@@ -453,4 +454,48 @@ async fn an_error_opens_the_breaker_and_only_a_person_ends_a_pause() {
     assert_eq!(set(State::Open, "denied").await.state, State::Paused, "no error ends a pause");
     assert_eq!(set(State::Closed, "by a person").await.state, State::Closed);
     breaker::probe(&visits.stage).await.unwrap();
+}
+
+/// A world in which one call at the destination goes wrong, and the process that makes the calls.
+fn disturbed(wrong: Option<(u64, Wrong)>) -> (Visits, Arc<Life>) {
+    let size = Some(5 << 20);
+    let policy =
+        Policy { multipart_threshold_bytes: 5 << 20, part_size_bytes: size, ..Policy::default() };
+    let mut world = Visits::new(policy);
+    let nobody: Disturbance = Arc::new(|_: &str| {});
+    let life = Arc::new(Life::new(Faults { wrong, ..Faults::default() }, 1, nobody));
+    let (inner, name) = (world.destination.clone(), "destination");
+    world.stage.destination = Arc::new(FaultyStore { inner, life: life.clone(), name });
+    (world, life)
+}
+
+#[tokio::test]
+async fn an_upload_that_is_created_late_and_never_named_is_aborted() {
+    let key = ObjectKey::new("large");
+    let (mut world, life) = disturbed(None);
+    world.put("large", vec![7; 11 << 20]).await;
+    world.begin().await;
+    world.run_to_end(false).await;
+    let creates = life.begun().iter().position(|call| call.contains("create_upload")).unwrap();
+    // The answer to that call is lost, and the object is planned anew.
+    let number = u64::try_from(creates).unwrap() + 1;
+    let (mut world, _) = disturbed(Some((number, Wrong::After(ErrorKind::Unavailable))));
+    world.put("large", vec![7; 11 << 20]).await;
+    world.begin().await;
+    world.run_to_end(false).await;
+    world.expect_equal();
+    assert_eq!(world.destination.open_uploads(), [], "what was there was aborted");
+    // Whoever was slow creates his upload only now, and dies.
+    world.destination.create_upload(&key, &Write::default()).await.unwrap();
+    let header = async |world: &Visits| {
+        let row = HeaderId::of(&key).row_key();
+        rows::load::<Header>(&*world.stage.ledger, &row).await.unwrap().unwrap()
+    };
+    let due = header(&world).await.due.expect("it is looked at once more");
+    world.clock.advance(due.0 - world.clock.now().0);
+    world.sweep().await;
+    assert_eq!(world.destination.open_uploads(), []);
+    let header = header(&world).await;
+    assert_eq!((header.status, header.due, header.orphans_since), (Status::Done, None, None));
+    world.expect_equal();
 }

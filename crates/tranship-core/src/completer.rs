@@ -299,7 +299,7 @@ async fn close(
     loop {
         settle_header(stage, &now, outcome, None).await?;
         if crate::worker::abort_orphans(stage, &now).await? {
-            now.end(status);
+            now = protocol::ended(now, status, stage.clock.now());
             if rows::store(&*stage.ledger, &now).await? {
                 return Ok(());
             }

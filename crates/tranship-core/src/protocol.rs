@@ -11,7 +11,7 @@ use crate::token::Token;
 
 mod steps;
 pub use steps::{
-    Lost, Marked, Next, Resume, after_answer, after_losing, condition_of, has_landed_before,
+    Lost, Marked, Next, Resume, after_answer, after_losing, condition_of, ended, has_landed_before,
     is_current, left_by, mark_full, next_try, opened, orphans, parked, plan_over, rebased,
     released, resume,
 };
@@ -23,6 +23,9 @@ pub const SWEEP_AFTER_MS: u64 = 15 * 60 * 1_000;
 /// How far a store's clock may be behind ours. An upload that seems older than its intent is not
 /// ours to abort.
 pub const CLOCK_SKEW_MS: u64 = 60 * 1_000;
+/// How long after the last intent a key that has ended is looked at once more: whoever planned it in vain,
+/// and creates an upload late, has ended by then.
+pub const ORPHANS_AFTER_MS: u64 = 60 * 60 * 1_000;
 /// Epochs that one source identity may cost before its object is parked.
 pub const TRIES_MAX: u32 = 5;
 

@@ -1,6 +1,6 @@
 //! The small steps of the protocol: what a header becomes, and what is to be done about it.
 
-use super::{SWEEP_AFTER_MS, TRIES_MAX, Verdict, next_epoch, reconcile};
+use super::{ORPHANS_AFTER_MS, SWEEP_AFTER_MS, TRIES_MAX, Verdict, next_epoch, reconcile};
 use crate::error::ErrorKind;
 use crate::object::{Identity, Millis, UploadId};
 use crate::rows::{Header, Status};
@@ -162,6 +162,17 @@ pub fn parked(mut header: Header, reason: String, now: Millis) -> Header {
     header.lease_until = None;
     header.due = Some(now);
     header.revision += 1;
+    header
+}
+
+/// A terminal state, just after its orphans were aborted. An earlier planner may be at work still: if it
+/// creates its upload now, and dies before it finds that it has lost, nobody names that upload. So the
+/// sweep looks once more, and only then nothing of the key is left to look after.
+pub fn ended(mut header: Header, status: Status, now: Millis) -> Header {
+    header.end(status);
+    let quiet = header.planned_at.plus(ORPHANS_AFTER_MS);
+    header.orphans_since = header.orphans_since.filter(|_| now < quiet);
+    header.due = header.orphans_since.map(|_| quiet);
     header
 }
 

@@ -333,9 +333,9 @@ async fn end(
 }
 
 /// A terminal state without an upload; `false`: the header has moved on.
-async fn conclude(stage: &Stage, mut header: Header, status: Status) -> Result<bool, StageError> {
+async fn conclude(stage: &Stage, header: Header, status: Status) -> Result<bool, StageError> {
     abort_all(stage, &header.destination_key, &header.old_uploads).await?;
-    header.end(status);
+    let header = protocol::ended(header, status, stage.clock.now());
     Ok(rows::store(&*stage.ledger, &header).await?)
 }
 
