@@ -1,11 +1,11 @@
 //! What a person writes: options, in the environment and in a file, and a file of keys.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 
 use tranship_cli::args::CopyArgs;
 use tranship_cli::keys_file::KeysFile;
-use tranship_cli::settings::CopySettings;
+use tranship_cli::settings::{ConfigFile, CopySettings};
 use tranship_core::finder::KeyLines as _;
 use tranship_core::object::ObjectKey;
 
@@ -28,7 +28,8 @@ pub fn settings(data: &[u8]) {
         destination: Some("s3://there/to/".to_owned()),
         ..CopyArgs::default()
     };
-    match CopySettings::resolve(&args, &variables, Some((Path::new("the-file.toml"), file))) {
+    let file = ConfigFile { path: PathBuf::from("the-file.toml"), text: file.to_owned() };
+    match CopySettings::resolve(&args, &variables, &[file]) {
         Ok(settings) => {
             assert!(settings.concurrency > 0 && settings.memory_budget_bytes > 0);
             assert!(!settings.source.location.bucket.is_empty());

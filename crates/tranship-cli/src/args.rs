@@ -28,8 +28,8 @@ Where options come from, the first that has one wins:
   1. the command line
   2. the environment: TRANSHIP_ and the option's name in capitals with underscores
      (--part-size is TRANSHIP_PART_SIZE, SOURCE is TRANSHIP_SOURCE)
-  3. the TOML file named by --config or TRANSHIP_CONFIG, with the option's name as key
-     (part-size = \"64MiB\", tags and the like: no-tags = true)
+  3. the TOML files named by --config, the last of them first, or else the one of TRANSHIP_CONFIG, with
+     the option's name as key (part-size = \"64MiB\", tags and the like: no-tags = true)
   4. the default
 A list (--include and its kin) is taken whole from the first place that has it. In the environment
 it is a JSON array of strings: TRANSHIP_INCLUDE='[\"*.jpg\", \"a,b\"]'. A switch is true or false there,

@@ -31,7 +31,7 @@ pub mod verify;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};
 
@@ -41,7 +41,7 @@ use crate::args::{
 use crate::display::{Display, Reporter};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Stop;
-use crate::settings::{CopySettings, Verbosity, VerifySettings};
+use crate::settings::{ConfigFile, CopySettings, Verbosity, VerifySettings};
 use crate::stack::{Address, Order};
 use crate::usage::UsageError;
 
@@ -82,7 +82,7 @@ async fn copy(args: &CopyArgs, env: &BTreeMap<String, String>, resume: String) -
 
 async fn plan(mut args: PlanArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
     args.copy.state.dry_run = Some(true);
-    let resolve = |file: Option<(&Path, &str)>| CopySettings::resolve(&args.copy, env, file);
+    let resolve = |files: &[ConfigFile]| CopySettings::resolve(&args.copy, env, files);
     match settings_from(&args.from, &args.copy, env, resolve).await {
         Ok(settings) => Box::pin(copy_with(settings, resume)).await,
         Err(exit) => exit,
@@ -101,7 +101,7 @@ async fn copy_with(settings: CopySettings, resume: String) -> Exit {
 }
 
 async fn verify(args: &VerifyArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
-    let resolve = |file: Option<(&Path, &str)>| VerifySettings::resolve(args, env, file);
+    let resolve = |files: &[ConfigFile]| VerifySettings::resolve(args, env, files);
     let settings = match settings_from(&args.from, &args.as_copy(), env, resolve).await {
         Ok(settings) => settings,
         Err(exit) => return exit,
@@ -120,7 +120,7 @@ async fn verify(args: &VerifyArgs, env: &BTreeMap<String, String>, resume: Strin
 
 async fn doctor(args: &DoctorArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
     let as_verify = args.as_verify();
-    let resolve = |file: Option<(&Path, &str)>| VerifySettings::resolve(&as_verify, env, file);
+    let resolve = |files: &[ConfigFile]| VerifySettings::resolve(&as_verify, env, files);
     let settings = match settings_from(&args.from, &as_verify.as_copy(), env, resolve).await {
         Ok(settings) => settings,
         Err(exit) => return exit,
@@ -180,12 +180,12 @@ fn finish(reporter: &Reporter, result: Result<Exit, Failure>) -> Exit {
     })
 }
 
-/// Reads the configuration file, if one is named, and resolves everything. Writes nothing.
+/// Reads the configuration files that are named, and resolves everything. Writes nothing.
 pub fn read_settings(
     args: &CopyArgs,
     env: &BTreeMap<String, String>,
 ) -> Result<CopySettings, UsageError> {
-    with_config(args, env, None, |file| CopySettings::resolve(args, env, file))
+    with_config(args, env, None, |files| CopySettings::resolve(args, env, files))
 }
 
 /// Resolves something with the settings of the stack that is named, or as a copy does. What is wrong was
@@ -194,7 +194,7 @@ async fn settings_from<T>(
     from: &FromStackArgs,
     args: &CopyArgs,
     env: &BTreeMap<String, String>,
-    resolve: impl FnOnce(Option<(&Path, &str)>) -> Result<T, UsageError>,
+    resolve: impl FnOnce(&[ConfigFile]) -> Result<T, UsageError>,
 ) -> Result<T, Exit> {
     let of_stack = of_stack_settings(from).await?;
     with_config(args, env, of_stack, resolve).map_err(|error| misused(&error))
@@ -219,26 +219,29 @@ async fn of_stack_settings(from: &FromStackArgs) -> Result<Option<String>, Exit>
     Ok(Some(text))
 }
 
-/// Resolves something with the settings of a stack, with the configuration file that is named, or
-/// without one.
+/// Resolves something with the settings of a stack, with the configuration files that are named, or
+/// without any.
 fn with_config<T>(
     args: &CopyArgs,
     env: &BTreeMap<String, String>,
     of_stack: Option<String>,
-    resolve: impl FnOnce(Option<(&Path, &str)>) -> Result<T, UsageError>,
+    resolve: impl FnOnce(&[ConfigFile]) -> Result<T, UsageError>,
 ) -> Result<T, UsageError> {
     if let Some(text) = of_stack {
-        return resolve(Some((Path::new("the stack's settings"), &text)));
+        return resolve(&[ConfigFile { path: PathBuf::from("the stack's settings"), text }]);
     }
-    let Some((path, place)) = settings::config_path(args, env) else { return resolve(None) };
-    let text = read_config(&path).map_err(|what| {
-        UsageError::new(
-            format!("the configuration file {} {what}", usage::quoted(&path.to_string_lossy())),
-            place,
-            "name a readable TOML file, or leave the option away",
-        )
-    })?;
-    resolve(Some((&path, &text)))
+    let (paths, place) = settings::config_paths(args, env);
+    let read = |path: PathBuf| match read_config(&path) {
+        Ok(text) => Ok(ConfigFile { path, text }),
+        Err(what) => {
+            let path = usage::quoted(&path.to_string_lossy());
+            let what = format!("the configuration file {path} {what}");
+            let remedy = "name a readable TOML file, or leave the option away";
+            Err(UsageError::new(what, place.clone(), remedy))
+        }
+    };
+    let files: Vec<_> = paths.into_iter().map(read).collect::<Result<_, _>>()?;
+    resolve(&files)
 }
 
 fn read_config(path: &Path) -> Result<String, String> {

@@ -12,7 +12,7 @@ mod values;
 mod verify;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tranship_adapters::stores::s3::vendors::{ListVersion, Vendor};
 use tranship_core::forecast::Band;
@@ -203,26 +203,37 @@ pub enum Verbosity {
 }
 
 impl CopySettings {
-    /// Merges the three layers and checks the whole. `file` is the path and the text of the
-    /// configuration file. Reads and writes nothing.
+    /// Merges the three layers and checks the whole. Of the files the last goes first. Reads and
+    /// writes nothing.
     pub fn resolve(
         args: &CopyArgs,
         env: &BTreeMap<String, String>,
-        file: Option<(&Path, &str)>,
+        files: &[ConfigFile],
     ) -> Result<Self, UsageError> {
-        let layers = layers::Layers::merge(args, env, file)?;
+        let layers = layers::Layers::merge(args, env, files)?;
         rules::settings(&layers, env)
     }
 }
 
-/// The configuration file that is named, and where it is named: on the command line or in the
-/// environment.
-pub fn config_path(args: &CopyArgs, env: &BTreeMap<String, String>) -> Option<(PathBuf, String)> {
-    if let Some(path) = &args.state.config {
-        return Some((PathBuf::from(path), "the command line, --config".to_owned()));
+/// A configuration file that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigFile {
+    pub path: PathBuf,
+    pub text: String,
+}
+
+/// The configuration files that are named, and where: on the command line, or else in the environment,
+/// which can name one.
+pub fn config_paths(args: &CopyArgs, env: &BTreeMap<String, String>) -> (Vec<PathBuf>, String) {
+    let named = &args.state.config;
+    if named.is_empty() {
+        let path = env.get(layers::CONFIG_VARIABLE).map(PathBuf::from);
+        return (
+            path.into_iter().collect(),
+            format!("the environment, {}", layers::CONFIG_VARIABLE),
+        );
     }
-    let path = env.get(layers::CONFIG_VARIABLE)?;
-    Some((PathBuf::from(path), format!("the environment, {}", layers::CONFIG_VARIABLE)))
+    (named.iter().map(PathBuf::from).collect(), "the command line, --config".to_owned())
 }
 
 #[cfg(test)]

@@ -306,9 +306,9 @@ pub struct StateArgs {
     /// Trust the certificate authorities in this PEM file, for both sides
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub ca_bundle: Option<String>,
-    /// A TOML file with options
+    /// A TOML file with options (repeatable); where two of them have the same one, the later wins
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub config: Option<String>,
+    pub config: Vec<String>,
     /// Report as JSON, one event a line on standard output
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub json: Option<bool>,

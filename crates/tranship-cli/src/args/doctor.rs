@@ -33,9 +33,9 @@ pub struct DoctorArgs {
     /// Trust the certificate authorities in this PEM file, for both sides
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "This look")]
     pub ca_bundle: Option<String>,
-    /// A TOML file with options; those of copy alone have no effect here
+    /// A TOML file with options (repeatable, the later wins); those of copy alone have no effect here
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "This look")]
-    pub config: Option<String>,
+    pub config: Vec<String>,
     /// Report as JSON, one finding a line on standard output
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "This look")]
     pub json: Option<bool>,

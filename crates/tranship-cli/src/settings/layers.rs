@@ -1,15 +1,15 @@
-//! Three layers of options, merged: the command line, the environment, the configuration file.
+//! Three layers of options, merged: the command line, the environment, the configuration files.
 //!
 //! The first that has an option wins. What is kept is text and where it came from, so that a
 //! message can say exactly what to correct.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::ConfigFile;
 use super::names::{Kind, OPTIONS, is_positional};
 use crate::args::CopyArgs;
 use crate::usage::{UsageError, did_you_mean, quoted};
@@ -45,10 +45,10 @@ impl Layers {
     pub(super) fn merge(
         args: &CopyArgs,
         env: &BTreeMap<String, String>,
-        file: Option<(&Path, &str)>,
+        files: &[ConfigFile],
     ) -> Result<Self, UsageError> {
         let mut layers = Self::default();
-        if let Some((path, text)) = file {
+        for ConfigFile { path, text } in files {
             layers.add_file(&path.to_string_lossy(), text)?;
         }
         layers.add_environment(env)?;

@@ -2,6 +2,8 @@
 
 mod stores;
 
+use std::path::Path;
+
 use clap::Parser;
 use proptest::prelude::*;
 
@@ -30,8 +32,12 @@ fn resolve(written: Written<'_>) -> Result<CopySettings, String> {
     let mut env: BTreeMap<String, String> =
         written.env.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
     env.entry("HOME".to_owned()).or_insert_with(|| "/home/me".to_owned());
-    let file = written.toml.map(|text| (Path::new(FILE), text));
-    CopySettings::resolve(&args, &env, file).map_err(|error| error.to_string())
+    let files: Vec<_> = written.toml.map(config).into_iter().collect();
+    CopySettings::resolve(&args, &env, &files).map_err(|error| error.to_string())
+}
+
+fn config(text: &str) -> ConfigFile {
+    ConfigFile { path: PathBuf::from(FILE), text: text.to_owned() }
 }
 
 fn with_args(args: &[&str]) -> Result<CopySettings, String> {
@@ -467,10 +473,32 @@ fn a_bad_variable_is_named() {
 fn the_file_is_named_on_the_command_line_or_in_the_environment() {
     let mut args = CopyArgs::default();
     let env = BTreeMap::from([("TRANSHIP_CONFIG".to_owned(), "/e".to_owned())]);
-    assert_eq!(config_path(&args, &env).unwrap().0, Path::new("/e"));
-    args.state.config = Some("/c".to_owned());
-    assert_eq!(config_path(&args, &env).unwrap().0, Path::new("/c"));
-    assert!(config_path(&CopyArgs::default(), &BTreeMap::new()).is_none());
+    let paths = |args: &CopyArgs, env| config_paths(args, env).0;
+    assert_eq!(paths(&args, &env), [Path::new("/e")]);
+    args.state.config = vec!["/c".to_owned(), "/d".to_owned()];
+    assert_eq!(paths(&args, &env), [Path::new("/c"), Path::new("/d")]);
+    assert!(paths(&CopyArgs::default(), &BTreeMap::new()).is_empty());
+}
+
+#[test]
+fn of_two_files_the_later_wins_option_by_option() {
+    let args = CopyArgs {
+        source: Some(PLACES[0].to_owned()),
+        destination: Some(PLACES[1].to_owned()),
+        ..CopyArgs::default()
+    };
+    let env = BTreeMap::from([("HOME".to_owned(), "/home/me".to_owned())]);
+    let one = config("retries = 1\nconcurrency = 7\ninclude = [\"a\", \"b\"]\n");
+    let other = config("retries = 2\ninclude = [\"c\"]\n");
+    let settings = CopySettings::resolve(&args, &env, &[one.clone(), other.clone()]).unwrap();
+    assert_eq!((settings.retries, settings.concurrency), (2, 7));
+    assert_eq!(settings.select.include_globs, ["c"]);
+    let settings = CopySettings::resolve(&args, &env, &[other, one]).unwrap();
+    assert_eq!((settings.retries, settings.select.include_globs.len()), (1, 2));
+    // A mistake is told of the file that has it, although the other one would win.
+    let wrong = ConfigFile { path: PathBuf::from("wrong.toml"), text: "retries = []".to_owned() };
+    let mistake = CopySettings::resolve(&args, &env, &[wrong, config("retries = 3")]).unwrap_err();
+    assert!(mistake.place.contains("\"wrong.toml\", line 1"), "{mistake:?}");
 }
 
 #[test]
@@ -583,7 +611,7 @@ proptest! {
             destination: Some(PLACES[1].to_owned()),
             ..CopyArgs::default()
         };
-        if let Err(mistake) = CopySettings::resolve(&args, &env, Some((Path::new(FILE), &file))) {
+        if let Err(mistake) = CopySettings::resolve(&args, &env, &[config(&file)]) {
             for text in [&mistake.what, &mistake.place, &mistake.remedy] {
                 prop_assert!(!text.is_empty() && !text.contains(is_hidden), "{:?}", mistake);
             }

@@ -2,12 +2,12 @@
 //! own options.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tranship_core::location::Transfer;
 
 use super::layers::Layers;
-use super::{SelectSettings, SideSettings, Verbosity, places, rules};
+use super::{ConfigFile, SelectSettings, SideSettings, Verbosity, places, rules};
 use crate::args::VerifyArgs;
 use crate::usage::UsageError;
 
@@ -36,9 +36,9 @@ impl VerifySettings {
     pub fn resolve(
         args: &VerifyArgs,
         env: &BTreeMap<String, String>,
-        file: Option<(&Path, &str)>,
+        files: &[ConfigFile],
     ) -> Result<Self, UsageError> {
-        let layers = Layers::merge(&args.as_copy(), env, file)?;
+        let layers = Layers::merge(&args.as_copy(), env, files)?;
         let source = places::read(&layers, "source")?;
         let destination = places::read(&layers, "destination")?;
         places::check_overlap(&layers, &source, &destination)?;

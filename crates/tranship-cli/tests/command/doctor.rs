@@ -258,6 +258,22 @@ async fn a_destination_that_ignores_conditions_is_written_down_and_copied_to() {
         || requests.log().iter().filter(|request| request.if_none_match.is_some()).count();
     world.copy(&["--config", "facts.toml", "--ledger", "one.redb"]).expect(0, &[]);
     assert_eq!(conditional(), 0, "a condition was sent");
+    // Beside a file of one's own, in any order; but of two that say something else, the later counts.
+    world.write("own.toml", "retries = 1\n");
+    world.write("other.toml", "destination-conditions = true\n");
+    for (files, is_conditional) in [
+        (["own.toml", "facts.toml"], false),
+        (["facts.toml", "own.toml"], false),
+        (["other.toml", "facts.toml"], false),
+        (["facts.toml", "other.toml"], true),
+    ] {
+        requests.clear();
+        world.put(&format!("{files:?}"), "bytes");
+        let [one, other] = files;
+        world.copy(&["--config", one, "--config", other, "--ledger", "one.redb"]).expect(0, &[]);
+        assert_eq!(conditional() > 0, is_conditional, "{files:?}");
+    }
+    requests.clear();
     world.put("b", "bytes");
     world.copy(&["--ledger", "two.redb"]).expect(0, &[]);
     assert!(conditional() > 0);
