@@ -21,11 +21,11 @@ body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:66em;padding:0
 h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}h3{font-size:1em;font-weight:500;margin:1em 0 0}\
 table{border-collapse:collapse;margin:.6em 0}td,th{padding:.15em .7em;border-bottom:1px solid #d9dee7;text-align:left;\
 vertical-align:top;overflow-wrap:anywhere;min-width:8em}td.n,th.n{text-align:right;white-space:nowrap;overflow-wrap:normal;min-width:0}\
-.good{color:#12703a}.bad{color:#b3261e;font-weight:600}.wide{overflow-x:auto}\
+.good{color:#12703a}.bad{color:#b3261e;font-weight:600}.open{color:#8a5a00;font-weight:600}.wide{overflow-x:auto}\
 svg{display:block;margin:.6em 0}svg text{font:12px system-ui,sans-serif;fill:#1c2330}\
-rect.b{fill:#3367b1}path.l{fill:none;stroke:#3367b1;stroke-width:1.5}line.a{stroke:#9aa5b8}\
+rect{fill:#3367b1}rect.good{fill:#2a7f4f}rect.bad{fill:#b3261e}rect.open{fill:#b97700}path.l{fill:none;stroke:#3367b1;stroke-width:1.5}line.a{stroke:#9aa5b8}\
 @media(prefers-color-scheme:dark){body{background:#161a22;color:#dde3ee}td,th{border-color:#343c4b}svg text{fill:#dde3ee}\
-.good{color:#5fc48a}.bad{color:#ff8a80}rect.b{fill:#6f9fe8}path.l{stroke:#6f9fe8}}";
+.good{color:#5fc48a}.bad{color:#ff8a80}.open{color:#e5b454}rect{fill:#6f9fe8}path.l{stroke:#6f9fe8}}";
 
 /// Text of anybody's making, as HTML may hold it: no character of it is taken for markup, hides
 /// itself or turns the direction of writing.
@@ -34,7 +34,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// Text without hidden characters, as HTML may hold it.
-pub(crate) fn markup(text: &str) -> String {
+fn markup(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -56,12 +56,46 @@ pub(crate) enum Cell {
     Number(String),
 }
 
-/// How a statement is meant to be read.
+/// How a statement, or a piece of a bar, is meant to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mood {
     Plain,
     Good,
     Bad,
+    /// Neither: it is not known.
+    Open,
+}
+
+impl Mood {
+    /// The attribute of what is in this mood.
+    fn class(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Good => " class=\"good\"",
+            Self::Bad => " class=\"bad\"",
+            Self::Open => " class=\"open\"",
+        }
+    }
+}
+
+/// A bar of a plot, and the value as it is to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bar {
+    pub(crate) label: String,
+    /// From left to right.
+    pub(crate) pieces: Vec<(Mood, u64)>,
+    pub(crate) text: String,
+}
+
+impl Bar {
+    /// Of one piece.
+    pub(crate) fn plain(label: impl Into<String>, value: u64, text: String) -> Self {
+        Self { label: label.into(), pieces: vec![(Mood::Plain, value)], text }
+    }
+
+    fn value(&self) -> u64 {
+        self.pieces.iter().fold(0, |sum, (_, value)| sum.saturating_add(*value))
+    }
 }
 
 /// A page that grows from top to bottom. Everything that it is given is escaped here.
@@ -82,12 +116,7 @@ impl Page {
     }
 
     pub(crate) fn text(&mut self, mood: Mood, text: &str) {
-        let class = match mood {
-            Mood::Plain => "",
-            Mood::Good => " class=\"good\"",
-            Mood::Bad => " class=\"bad\"",
-        };
-        self.push(&format!("<p{class}>{}</p>\n", escape(text)));
+        self.push(&format!("<p{}>{}</p>\n", mood.class(), escape(text)));
     }
 
     /// A table whose columns are numbers where its first row says so.
@@ -115,27 +144,35 @@ impl Page {
         self.push("</table></div>\n");
     }
 
-    /// A bar for each row: its label, its length, and the value as it is to be read.
-    pub(crate) fn bars(&mut self, title: &str, rows: &[(String, u64, String)]) {
-        let most = rows.iter().map(|(_, value, _)| *value).max().unwrap_or(0);
-        let height = BAR_HEIGHT * u64::try_from(rows.len()).unwrap_or(0) + 4;
+    /// A bar for each row, the longest as long as there is room. What is cut off a label shows where a
+    /// pointer rests on it.
+    pub(crate) fn bars(&mut self, title: &str, bars: &[Bar]) {
+        let most = bars.iter().map(Bar::value).max().unwrap_or(0);
+        let height = BAR_HEIGHT * u64::try_from(bars.len()).unwrap_or(0) + 4;
         self.open_svg(title, height);
-        for (index, (label, value, text)) in (0_u64..).zip(rows) {
+        for (index, bar) in (0_u64..).zip(bars) {
             let y = index * BAR_HEIGHT;
-            let length = scale(*value, WIDTH - LABEL_WIDTH - VALUE_WIDTH, most);
-            // Whatever is there at all is to be seen.
-            let length = length.max(u64::from(*value > 0));
-            let (label, base) = (escape(&shortened(label)), y + 15);
+            let (base, text) = (y + 15, escape(&bar.text));
             self.push(&format!(
-                "<text x=\"{}\" y=\"{base}\" text-anchor=\"end\">{label}</text>\
-                 <rect class=\"b\" x=\"{LABEL_WIDTH}\" y=\"{}\" width=\"{length}\" height=\"{}\"/>\
-                 <text x=\"{}\" y=\"{base}\">{}</text>\n",
+                "<g><title>{}: {text}</title><text x=\"{}\" y=\"{base}\" text-anchor=\"end\">{}</text>",
+                escape(&bar.label),
                 LABEL_WIDTH - 8,
-                y + 3,
-                BAR_HEIGHT - 6,
-                LABEL_WIDTH + length + 6,
-                escape(text),
+                escape(&shortened(&bar.label)),
             ));
+            let mut x = LABEL_WIDTH;
+            for (mood, value) in &bar.pieces {
+                let length = scale(*value, WIDTH - LABEL_WIDTH - VALUE_WIDTH, most);
+                // Whatever is there at all is to be seen.
+                let length = length.max(u64::from(*value > 0));
+                self.push(&format!(
+                    "<rect{} x=\"{x}\" y=\"{}\" width=\"{length}\" height=\"{}\"/>",
+                    mood.class(),
+                    y + 3,
+                    BAR_HEIGHT - 6,
+                ));
+                x += length;
+            }
+            self.push(&format!("<text x=\"{}\" y=\"{base}\">{text}</text></g>\n", x + 6));
         }
         self.push("</svg>\n");
     }
@@ -220,7 +257,7 @@ mod tests {
         page.heading(hostile);
         page.text(Mood::Bad, hostile);
         page.table(&[hostile], &[vec![Cell::Text(hostile.to_owned())]]);
-        page.bars(hostile, &[(hostile.to_owned(), 1, hostile.to_owned())]);
+        page.bars(hostile, &[Bar::plain(hostile, 1, hostile.to_owned())]);
         page.line(hostile, &[(0, 1)], hostile, hostile);
         let html = page.finish();
         assert!(!html.contains("<script") && !html.contains('\u{202e}'), "{html}");
@@ -231,14 +268,17 @@ mod tests {
     fn plots_stay_within_their_frame() {
         let mut page = Page::new("t");
         page.bars("none", &[]);
-        let rows =
-            [("all".to_owned(), u64::MAX, "x".to_owned()), ("0".to_owned(), 0, "y".to_owned())];
-        page.bars("some", &rows);
+        let pieces = vec![(Mood::Good, u64::MAX), (Mood::Bad, 1), (Mood::Open, 0)];
+        let pieces = Bar { label: "all".to_owned(), pieces, text: "x".to_owned() };
+        page.bars("some", &[pieces, Bar::plain("0", 0, "y".to_owned())]);
         page.line("none", &[], "", "");
         page.line("some", &[(0, 0), (5, u64::MAX), (u64::MAX, 7)], "most", "end");
         let html = page.finish();
         let bar = WIDTH - LABEL_WIDTH - VALUE_WIDTH;
         assert!(html.contains(&format!("width=\"{bar}\" height=\"16\"")), "{html}");
+        let piece = |class: &str, width| format!("<rect{class} x=\"{width}\"");
+        assert!(html.contains(&piece(" class=\"bad\"", LABEL_WIDTH + bar)), "{html}");
+        assert!(html.contains("width=\"1\" height=\"16\""), "whatever is there is seen: {html}");
         assert!(html.contains("width=\"0\" height=\"16\""), "{html}");
         assert!(html.contains("d=\"M0 180L0 20L640 180\""), "{html}");
         assert_eq!(html.matches("<svg").count(), html.matches("</svg>").count());

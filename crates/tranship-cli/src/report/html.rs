@@ -6,7 +6,7 @@ use super::content::{Content, Failed, Failures, Ran, Throughput};
 use super::json::moment;
 use super::{Balance, of_whole};
 use crate::display::{count_text, duration_text, size_text};
-use crate::page::{Cell, Mood, Page};
+use crate::page::{Bar, Cell, Mood, Page};
 use crate::stack::answers::Status;
 use crate::timeline::{Reading, rates};
 
@@ -62,7 +62,7 @@ fn outcomes(page: &mut Page, ran: &Ran<'_>) {
     page.table(&["outcome", "objects", "bytes"], &rows);
     let bars = |value: fn(Count) -> u64, text: fn(u64) -> String| {
         let bar =
-            |(name, count): &(String, Count)| (name.clone(), value(*count), text(value(*count)));
+            |(name, count): &(String, Count)| Bar::plain(name, value(*count), text(value(*count)));
         ran.outcomes.iter().map(bar).collect::<Vec<_>>()
     };
     page.bars("objects by outcome", &bars(|count| count.objects, count_text));
@@ -93,7 +93,7 @@ fn prefixes(page: &mut Page, by_prefix: &Result<Balance<'_>, &str>) {
         .take(BARS)
         .map(|row| {
             let bytes = row.account.listed.bytes;
-            (row.name.text(), bytes, size_text(bytes))
+            Bar::plain(row.name.text(), bytes, size_text(bytes))
         })
         .collect();
     page.bars("bytes listed by prefix", &bars);

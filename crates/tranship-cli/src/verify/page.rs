@@ -1,13 +1,7 @@
 //! The report as one page: everything is in it, and it refers to nothing outside, so it opens
 //! anywhere and for ever.
-//!
-//! Whatever comes from a store is escaped twice: what a reader cannot see becomes visible, and what
-//! a browser could take for markup does not.
-
-use std::fmt::Write as _;
 
 use serde_json::Value;
-use tranship_core::object::escape;
 use tranship_core::outcome::Count;
 use tranship_core::verify::tally::{Conclusion, Sums};
 use tranship_core::verify::{Grade, Kind};
@@ -15,293 +9,157 @@ use tranship_core::verify::{Grade, Kind};
 use super::moment;
 use super::summary::Summary;
 use crate::display::{count_text, duration_text, size_text};
-use crate::page::markup;
+use crate::page::{Bar, Cell, Mood, Page};
 
 /// Prefixes that have a bar of their own.
 const PREFIXES_SHOWN: usize = 25;
 
-const STYLE: &str = "\
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;color:#1d2733;background:#fff}\
-h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}\
-.verdict{padding:.7rem 1rem;border-left:.4rem solid;background:#f4f6f8}\
-.equal{border-color:#2a7f4f}.different{border-color:#b3261e}.not-provable{border-color:#b97700}\
-table{border-collapse:collapse;margin:.5rem 0}td,th{padding:.2rem .8rem;text-align:left;border-bottom:1px solid #e3e7eb}\
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}td.k{font-family:ui-monospace,monospace;word-break:break-all}\
-svg{display:block;max-width:100%;height:auto;margin:.5rem 0}svg text{font:12px system-ui,sans-serif;fill:#1d2733}\
-.proven{fill:#2a7f4f}.differs{fill:#b3261e}.open{fill:#b97700}.note{color:#5b6773}\
-@media(prefers-color-scheme:dark){body{background:#14191f;color:#dde4ea}.verdict{background:#1d242c}\
-td,th{border-color:#2c3640}svg text{fill:#dde4ea}.note{color:#93a0ad}}";
-
-// One bar's row, in the units of the drawing.
-const ROW: u64 = 22;
-const BAR_HEIGHT: u64 = 14;
-const LABELS: u64 = 190;
-const BARS: u64 = 520;
-const WIDTH: u64 = 900;
-/// Characters of a label; what is cut stands in its tooltip.
-const LABEL_CHARACTERS: usize = 26;
-
 /// The whole page.
 pub(super) fn page(summary: &Summary<'_>, differences: &[Value]) -> String {
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    write(&mut out, summary, differences).unwrap_or_default();
-    out
-}
-
-fn write(out: &mut String, summary: &Summary<'_>, differences: &[Value]) -> std::fmt::Result {
-    let (from, to) = (markup(&summary.source), markup(&summary.destination));
     let tally = summary.tally;
-    // The policy keeps the browser from fetching anything, whatever a key may look like.
-    write!(
-        out,
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
-         <meta name=\"viewport\" content=\"width=device-width\">\
-         <title>tranship verify: {from}</title><style>{STYLE}</style></head><body>\n\
-         <h1>{from} ↔ {to}</h1>\n"
-    )?;
-    let class = match summary.conclusion() {
-        Conclusion::Equal => "equal",
-        Conclusion::Different => "different",
-        Conclusion::NotProvable => "not-provable",
+    let (from, to) = (&summary.source, &summary.destination);
+    let mut page = Page::new(&format!("tranship verify: {from} ↔ {to}"));
+    let mood = match summary.conclusion() {
+        Conclusion::Equal => Mood::Good,
+        Conclusion::Different => Mood::Bad,
+        Conclusion::NotProvable => Mood::Open,
     };
-    writeln!(out, "<p class=\"verdict {class}\">{}</p>", markup(&summary.verdict()))?;
+    page.text(mood, &summary.verdict());
     let how = if summary.deep { "all bytes read again" } else { "by listings and headers" };
-    let balance = if tally.is_balanced() {
-        "Every listed object is accounted for."
-    } else {
-        "The accounts do not balance: some listed objects have no verdict."
-    };
-    writeln!(
-        out,
-        "<p>Begun {}, {how}, {} in {}, {} retries. {balance}</p>",
-        markup(&moment(summary.taken_at)),
+    let about = format!(
+        "Begun {}, {how}, {} in {}, {} retries.",
+        moment(summary.taken_at),
         size_text(summary.bytes_read),
         duration_text(summary.elapsed_ms),
         count_text(summary.retries),
-    )?;
-    totals(out, summary)?;
-    writeln!(
-        out,
-        "<p class=\"note\">In the plots: <b>proven equal</b> is green (grades A to C), <b>differs</b> \
-         is red (missing, extra, different), <b>open</b> is amber (grades D and U).</p>"
-    )?;
-    grades(out, &tally.total)?;
-    prefixes(out, summary)?;
-    plot(out, "Size", tally.sizes().map(|(name, sums)| (name.to_owned(), *sums)))?;
+    );
+    page.text(Mood::Plain, &about);
+    if tally.is_balanced() {
+        page.text(Mood::Good, "Every listed object is accounted for.");
+    } else {
+        let text = "The accounts do not balance: some listed objects have no verdict.";
+        page.text(Mood::Bad, text);
+    }
+    totals(&mut page, summary);
+    let legend = "In the plots what is proven equal is green (grades A to C), what differs is red (missing, extra, different), and what is open is amber (grades D and U).";
+    page.text(Mood::Plain, legend);
+    grades(&mut page, &tally.total);
+    prefixes(&mut page, summary);
+    plots(&mut page, "Size", tally.sizes().map(|(name, sums)| (name.to_owned(), *sums)));
     let ages = tally.ages().map(|(name, sums)| (name.to_owned(), *sums));
-    plot(out, "Age, since it was modified", ages)?;
-    table(out, summary, differences)?;
-    out.push_str("</body></html>\n");
-    Ok(())
+    plots(&mut page, "Age, since it was modified", ages);
+    table(&mut page, summary, differences);
+    page.finish()
 }
 
-fn totals(out: &mut String, summary: &Summary<'_>) -> std::fmt::Result {
+fn totals(page: &mut Page, summary: &Summary<'_>) {
     let tally = summary.tally;
-    out.push_str(
-        "<table><tr><th></th><th class=\"n\">objects</th><th class=\"n\">bytes</th></tr>\n",
-    );
-    let mut row = |name: &str, count: Count| {
+    let row = |name: &str, count: Count| {
         let (objects, bytes) = (count_text(count.objects), size_text(count.bytes));
-        writeln!(
-            out,
-            "<tr><td>{name}</td><td class=\"n\">{objects}</td><td class=\"n\">{bytes}</td></tr>"
-        )
+        vec![Cell::Text(name.to_owned()), Cell::Number(objects), Cell::Number(bytes)]
     };
-    row("listed at the source", tally.listed_source)?;
-    row("listed at the destination", tally.listed_destination)?;
-    row("left out by filters, of the source", tally.filtered_source)?;
-    for (kind, count) in tally.total.kinds() {
-        row(kind.name(), count)?;
-    }
-    out.push_str("</table>\n");
-    Ok(())
+    let mut rows = vec![
+        row("listed at the source", tally.listed_source),
+        row("listed at the destination", tally.listed_destination),
+        row("left out by filters, of the source", tally.filtered_source),
+    ];
+    rows.extend(tally.total.kinds().map(|(kind, count)| row(kind.name(), count)));
+    page.table(&["", "objects", "bytes"], &rows);
 }
 
 /// Three shares of a bar: proven equal, differing, open.
 #[derive(Clone, Copy, Default)]
-struct Shares {
-    proven: Count,
-    differs: Count,
-    open: Count,
+struct Shares([Count; 3]);
+
+const MOODS: [Mood; 3] = [Mood::Good, Mood::Bad, Mood::Open];
+
+impl Shares {
+    fn add(&mut self, other: Self) {
+        for (share, more) in self.0.iter_mut().zip(other.0) {
+            share.add(more);
+        }
+    }
 }
 
 impl From<&Sums> for Shares {
     fn from(sums: &Sums) -> Self {
-        let mut shares = Self::default();
+        let [mut proven, mut differs, mut open] = [Count::default(); 3];
         for (kind, count) in sums.kinds() {
             match kind {
-                Kind::Equal => shares.proven.add(count),
-                Kind::Missing | Kind::Extra | Kind::Different => shares.differs.add(count),
-                Kind::NotProvable | Kind::Changed => shares.open.add(count),
+                Kind::Equal => proven.add(count),
+                Kind::Missing | Kind::Extra | Kind::Different => differs.add(count),
+                Kind::NotProvable | Kind::Changed => open.add(count),
             }
         }
-        shares
+        Self([proven, differs, open])
     }
 }
 
-fn grades(out: &mut String, total: &Sums) -> std::fmt::Result {
-    let bars: Vec<(String, Shares)> = total
-        .grades()
-        .map(|(grade, count)| {
-            let label = format!("grade {}", grade.name());
-            let shares = if grade <= Grade::C {
-                Shares { proven: count, ..Shares::default() }
-            } else {
-                Shares { open: count, ..Shares::default() }
-            };
-            (label, shares)
-        })
-        .collect();
-    out.push_str("<h2>Grade of the evidence</h2>\n<table>\n");
-    for grade in Grade::ALL {
-        writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", grade.name(), markup(grade.meaning()))?;
-    }
-    out.push_str("</table>\n");
-    both_plots(out, &bars)
+fn grades(page: &mut Page, total: &Sums) {
+    page.heading("Grade of the evidence");
+    let row = |grade: Grade| [grade.name(), grade.meaning()].map(|it| Cell::Text(it.to_owned()));
+    let rows: Vec<_> = Grade::ALL.into_iter().map(|grade| row(grade).to_vec()).collect();
+    page.table(&["grade", "what is known"], &rows);
+    let bar = |(grade, count): (Grade, Count)| {
+        let none = Count::default();
+        let shares = if grade <= Grade::C { [count, none, none] } else { [none, none, count] };
+        (format!("grade {}", grade.name()), Shares(shares))
+    };
+    both_plots(page, &total.grades().map(bar).collect::<Vec<_>>());
 }
 
-fn prefixes(out: &mut String, summary: &Summary<'_>) -> std::fmt::Result {
+fn prefixes(page: &mut Page, summary: &Summary<'_>) {
     let (apart, others) = summary.tally.prefixes();
     let mut largest: Vec<(&str, &Sums)> = apart.collect();
     largest.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.all().objects));
     let rest = largest.split_off(largest.len().min(PREFIXES_SHOWN));
-    let mut bars: Vec<(String, Shares)> = Vec::new();
-    for (prefix, sums) in largest {
-        let name = if prefix.is_empty() { "(no slash)".to_owned() } else { escape(prefix) };
-        bars.push((name, Shares::from(sums)));
-    }
+    let name = |prefix: &str| if prefix.is_empty() { "(no slash)" } else { prefix }.to_owned();
+    let mut bars: Vec<_> =
+        largest.into_iter().map(|(prefix, sums)| (name(prefix), Shares::from(sums))).collect();
     let mut others_sum = Shares::default();
     for sums in rest.iter().map(|(_, sums)| *sums).chain(others) {
-        let Shares { proven, differs, open } = Shares::from(sums);
-        others_sum.proven.add(proven);
-        others_sum.differs.add(differs);
-        others_sum.open.add(open);
+        others_sum.add(Shares::from(sums));
     }
     if !rest.is_empty() || others.is_some() {
         bars.push(("(all others)".to_owned(), others_sum));
     }
-    out.push_str("<h2>Prefix</h2>\n");
-    both_plots(out, &bars)?;
-    out.push_str("<p class=\"note\">prefixes.jsonl has the counts of each prefix.</p>\n");
-    Ok(())
+    page.heading("Prefix");
+    both_plots(page, &bars);
+    page.text(Mood::Plain, "prefixes.jsonl has the counts of each prefix.");
 }
 
-fn plot(
-    out: &mut String,
-    title: &str,
-    classes: impl Iterator<Item = (String, Sums)>,
-) -> std::fmt::Result {
-    let bars: Vec<_> = classes.map(|(name, sums)| (name, Shares::from(&sums))).collect();
-    writeln!(out, "<h2>{}</h2>", markup(title))?;
-    both_plots(out, &bars)
+fn plots(page: &mut Page, title: &str, classes: impl Iterator<Item = (String, Sums)>) {
+    page.heading(title);
+    both_plots(page, &classes.map(|(name, sums)| (name, Shares::from(&sums))).collect::<Vec<_>>());
 }
 
-fn both_plots(out: &mut String, bars: &[(String, Shares)]) -> std::fmt::Result {
-    drawing(out, "objects", bars, |count| count.objects, count_text)?;
-    drawing(out, "bytes", bars, |count| count.bytes, size_text)
-}
-
-/// Horizontal bars, the longest as long as there is room.
-fn drawing(
-    out: &mut String,
-    unit: &str,
-    bars: &[(String, Shares)],
-    of: impl Fn(Count) -> u64,
-    shown: impl Fn(u64) -> String,
-) -> std::fmt::Result {
-    let sum = |shares: &Shares| {
-        of(shares.proven).saturating_add(of(shares.differs)).saturating_add(of(shares.open))
+fn both_plots(page: &mut Page, rows: &[(String, Shares)]) {
+    let bars = |of: fn(Count) -> u64, shown: fn(u64) -> String| {
+        let bar = |(label, Shares(shares)): &(String, Shares)| {
+            let pieces: Vec<_> = MOODS.into_iter().zip(shares.map(of)).collect();
+            let sum = shares.iter().fold(0_u64, |sum, share| sum.saturating_add(of(*share)));
+            Bar { label: label.clone(), pieces, text: shown(sum) }
+        };
+        rows.iter().map(bar).collect::<Vec<_>>()
     };
-    let most = bars.iter().map(|(_, shares)| sum(shares)).max().unwrap_or(0).max(1);
-    let rows = u64::try_from(bars.len()).unwrap_or(u64::MAX);
-    let height = (rows + 1).saturating_mul(ROW);
-    write!(
-        out,
-        "<svg viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" role=\"img\" aria-label=\"{unit}\">\
-         <text x=\"{LABELS}\" y=\"15\">{unit}</text>"
-    )?;
-    let mut y = ROW;
-    for (name, shares) in bars {
-        let all = shown(sum(shares));
-        let short: String = name.chars().take(LABEL_CHARACTERS).collect();
-        let cut = if short.len() < name.len() { "…" } else { "" };
-        write!(
-            out,
-            "\n<g><title>{}: {all}</title><text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}{cut}</text>",
-            markup(name),
-            LABELS - 8,
-            y + BAR_HEIGHT - 2,
-            markup(&short),
-        )?;
-        let mut x = LABELS;
-        for (class, count) in
-            [("proven", shares.proven), ("differs", shares.differs), ("open", shares.open)]
-        {
-            let width = scaled(of(count), most);
-            if width > 0 {
-                write!(
-                    out,
-                    "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{BAR_HEIGHT}\"/>"
-                )?;
-            }
-            x += width;
-        }
-        write!(out, "<text x=\"{}\" y=\"{}\">{all}</text></g>", x + 6, y + BAR_HEIGHT - 2)?;
-        y += ROW;
-    }
-    out.push_str("</svg>\n");
-    Ok(())
+    page.bars("objects", &bars(|count| count.objects, count_text));
+    page.bars("bytes", &bars(|count| count.bytes, size_text));
 }
 
-/// A length; what is there at all can be seen.
-fn scaled(value: u64, most: u64) -> u64 {
-    let length = u128::from(value) * u128::from(BARS) / u128::from(most.max(1));
-    let length = u64::try_from(length).unwrap_or(BARS);
-    if value > 0 { length.max(1) } else { 0 }
-}
-
-fn table(out: &mut String, summary: &Summary<'_>, differences: &[Value]) -> std::fmt::Result {
+fn table(page: &mut Page, summary: &Summary<'_>, differences: &[Value]) {
     if differences.is_empty() {
-        return Ok(());
+        return;
     }
     let equal = summary.tally.total.of(Kind::Equal).objects;
     let all = summary.tally.total.all().objects.saturating_sub(equal);
-    writeln!(
-        out,
-        "<h2>Differences</h2>\n<p class=\"note\">{} of {}; differences.jsonl has all of them.</p>\n\
-         <table><tr><th>key</th><th>verdict</th><th>by</th><th>reason</th></tr>",
-        differences.len(),
-        count_text(all + summary.tally.unlisted),
-    )?;
-    for difference in differences {
-        let field = |name: &str| {
-            let field = difference.get(name).and_then(Value::as_str).unwrap_or_default();
-            markup(&escape(field))
-        };
-        writeln!(
-            out,
-            "<tr><td class=\"k\">{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            field("key"),
-            field("verdict"),
-            field("by"),
-            field("reason"),
-        )?;
-    }
-    out.push_str("</table>\n");
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bar_is_as_long_as_its_share_and_never_invisible() {
-        assert_eq!(scaled(0, 10), 0);
-        assert_eq!(scaled(1, u64::MAX), 1);
-        assert_eq!(scaled(5, 10), BARS / 2);
-        assert_eq!(scaled(u64::MAX, u64::MAX), BARS);
-    }
+    page.heading("Differences");
+    let shown = differences.len();
+    let all = count_text(all + summary.tally.unlisted);
+    page.text(Mood::Plain, &format!("{shown} of {all}; differences.jsonl has all of them."));
+    let head = ["key", "verdict", "by", "reason"];
+    let row = |difference: &Value| {
+        let field = |name| difference.get(name).and_then(Value::as_str).unwrap_or_default();
+        head.map(|name| Cell::Text(field(name).to_owned())).to_vec()
+    };
+    page.table(&head, &differences.iter().map(row).collect::<Vec<_>>());
 }
