@@ -6,6 +6,7 @@
 
 mod copy;
 mod doctor;
+mod sides;
 mod stack;
 mod verify;
 
@@ -14,6 +15,7 @@ pub use copy::{
     PaceArgs, SelectArgs, SourceArgs, StateArgs,
 };
 pub use doctor::{DOCTOR_HELP, DoctorArgs};
+pub use sides::SidesArgs;
 pub use stack::{FromStackArgs, RunArgs, STACK_HELP, StackArgs, StatusArgs};
 pub use verify::{VERIFY_HELP, VerifyArgs};
 

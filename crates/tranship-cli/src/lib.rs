@@ -102,7 +102,7 @@ async fn copy_with(settings: CopySettings, resume: String) -> Exit {
 
 async fn verify(args: &VerifyArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
     let resolve = |files: &[ConfigFile]| VerifySettings::resolve(args, env, files);
-    let settings = match settings_from(&args.from, &args.as_copy(), env, resolve).await {
+    let settings = match settings_from(&args.sides.from, &args.as_copy(), env, resolve).await {
         Ok(settings) => settings,
         Err(exit) => return exit,
     };
@@ -121,7 +121,7 @@ async fn verify(args: &VerifyArgs, env: &BTreeMap<String, String>, resume: Strin
 async fn doctor(args: &DoctorArgs, env: &BTreeMap<String, String>, resume: String) -> Exit {
     let as_verify = args.as_verify();
     let resolve = |files: &[ConfigFile]| VerifySettings::resolve(&as_verify, env, files);
-    let settings = match settings_from(&args.from, &as_verify.as_copy(), env, resolve).await {
+    let settings = match settings_from(&args.sides.from, &as_verify.as_copy(), env, resolve).await {
         Ok(settings) => settings,
         Err(exit) => return exit,
     };

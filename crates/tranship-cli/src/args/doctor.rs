@@ -1,24 +1,14 @@
 //! The options of `tranship doctor`.
 
-#![expect(clippy::doc_markdown, reason = "these comments are the help text, which shows no markup")]
-
 use clap::{Args, ValueHint};
 
-use super::{DestinationArgs, FromStackArgs, SourceArgs, VerifyArgs};
+use super::{SidesArgs, VerifyArgs};
 
 /// Options of `doctor`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct DoctorArgs {
-    /// Where objects come from: s3://bucket/prefix
-    pub source: Option<String>,
-    /// Where they are to go: s3://bucket/prefix
-    pub destination: Option<String>,
     #[command(flatten)]
-    pub from: FromStackArgs,
-    #[command(flatten)]
-    pub source_options: SourceArgs,
-    #[command(flatten)]
-    pub destination_options: DestinationArgs,
+    pub sides: SidesArgs,
     /// Write some small objects below the destination prefix, look at them, and delete them again;
     /// never where object locks are on, or may be
     #[arg(long, help_heading = "This look")]
@@ -30,30 +20,12 @@ pub struct DoctorArgs {
     /// Write the options that this look recommends into a TOML file, for the --config of copy
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "This look")]
     pub write_facts: Option<String>,
-    /// Trust the certificate authorities in this PEM file, for both sides
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "This look")]
-    pub ca_bundle: Option<String>,
-    /// A TOML file with options (repeatable, the later wins); those of copy alone have no effect here
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "This look")]
-    pub config: Vec<String>,
-    /// Report as JSON, one finding a line on standard output
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "This look")]
-    pub json: Option<bool>,
 }
 
 impl DoctorArgs {
     /// What `verify` would be told with the options that both have.
     pub(crate) fn as_verify(&self) -> VerifyArgs {
-        VerifyArgs {
-            source: self.source.clone(),
-            destination: self.destination.clone(),
-            source_options: self.source_options.clone(),
-            destination_options: self.destination_options.clone(),
-            ca_bundle: self.ca_bundle.clone(),
-            config: self.config.clone(),
-            json: self.json,
-            ..VerifyArgs::default()
-        }
+        VerifyArgs { sides: self.sides.clone(), ..VerifyArgs::default() }
     }
 }
 

@@ -1,27 +1,15 @@
 //! The options of `tranship verify`.
 
-#![expect(clippy::doc_markdown, reason = "these comments are the help text, which shows no markup")]
-
 use clap::{Args, ValueHint};
 
-use super::{
-    CopyArgs, DestinationArgs, FromStackArgs, PaceArgs, SelectArgs, SourceArgs, StateArgs,
-};
+use super::{CopyArgs, PaceArgs, SelectArgs, SidesArgs, StateArgs};
 
 /// Options of `verify`. Those that it shares with `copy` can stand in the same file and the same
 /// environment.
 #[derive(Debug, Clone, Default, Args)]
 pub struct VerifyArgs {
-    /// Where objects came from: s3://bucket/prefix. The prefix is a string, not a folder
-    pub source: Option<String>,
-    /// Where they should be: s3://bucket/prefix, followed by what the source prefix leaves of the key
-    pub destination: Option<String>,
     #[command(flatten)]
-    pub from: FromStackArgs,
-    #[command(flatten)]
-    pub source_options: SourceArgs,
-    #[command(flatten)]
-    pub destination_options: DestinationArgs,
+    pub sides: SidesArgs,
     #[command(flatten)]
     pub select: SelectArgs,
     /// Read the bytes of both sides again and compare their hashes; all of them pass this machine
@@ -31,49 +19,26 @@ pub struct VerifyArgs {
     #[arg(long, help_heading = "How to compare")]
     pub ignore_extra: bool,
     /// Write a report into this folder: summary.json, differences.jsonl, prefixes.jsonl, report.html
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "This verification")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "This look")]
     pub report: Option<String>,
     /// Objects that are looked at, and up to 16 ranges that are listed, at a time, 1 to 4096
     /// [default: 64]
-    #[arg(
-        long,
-        allow_negative_numbers = true,
-        value_name = "N",
-        help_heading = "This verification"
-    )]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", help_heading = "This look")]
     pub concurrency: Option<String>,
-    /// Trust the certificate authorities in this PEM file, for both sides
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "This verification")]
-    pub ca_bundle: Option<String>,
-    /// A TOML file with options (repeatable, the later wins); those of copy alone have no effect here
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "This verification")]
-    pub config: Vec<String>,
-    /// Report as JSON, one event a line on standard output
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "This verification")]
-    pub json: Option<bool>,
     /// Report differences and errors only
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "This verification")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "This look")]
     pub quiet: Option<bool>,
 }
 
 impl VerifyArgs {
     /// What `copy` would be told with the options that both have.
     pub(crate) fn as_copy(&self) -> CopyArgs {
+        let copy = self.sides.as_copy();
         CopyArgs {
-            source: self.source.clone(),
-            destination: self.destination.clone(),
-            source_options: self.source_options.clone(),
-            destination_options: self.destination_options.clone(),
             select: self.select.clone(),
             pace: PaceArgs { concurrency: self.concurrency.clone(), ..PaceArgs::default() },
-            state: StateArgs {
-                ca_bundle: self.ca_bundle.clone(),
-                config: self.config.clone(),
-                json: self.json,
-                quiet: self.quiet,
-                ..StateArgs::default()
-            },
-            ..CopyArgs::default()
+            state: StateArgs { quiet: self.quiet, ..copy.state },
+            ..copy
         }
     }
 }
