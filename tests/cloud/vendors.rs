@@ -1,4 +1,4 @@
-//! A stack that reads from each vendor's store, whose server speaks as the vendor documents.
+//! A stack that reads from each vendor's store, whose server speaks as the vendor documents, and one that writes there.
 
 use tranship_server::{Dialect, ServerOptions};
 use tranship_tests::cloud::sides::Sides;
@@ -57,4 +57,31 @@ async fn a_stack_reads_from_kodo() {
 #[tokio::test]
 async fn a_stack_reads_from_google_cloud_storage() {
     reads_from(Dialect::Gcs, "gcs", "google-gcs", "", "photos").await;
+}
+
+/// Nothing but the kind says whose store the destination is: its host is nobody's.
+#[tokio::test]
+async fn a_stack_writes_to_a_store_that_is_known_by_its_kind() {
+    let options =
+        ServerOptions { dialect: Dialect::Gcs, check_region: false, ..ServerOptions::default() };
+    let sides = Sides::with(ServerOptions::default(), options).await;
+    for n in 0..20 {
+        sides.put(&format!("small/{n:04}"), noise(n, 500));
+    }
+    sides.put("large", noise(100, 12 * MIB));
+    let more = [
+        ("DestinationKind", "google-gcs"),
+        ("Facts", "source-list-version=1"),
+        ("MultipartThresholdMiB", "6"),
+        ("PartSizeMiB", "5"),
+    ];
+    let stack = Stack::deploy("to-gcs", sides, &more).await;
+    let report = stack.run().await;
+    assert_eq!(report["state"], "complete", "{report}");
+    assert_eq!(copied(&report), 21, "{report}");
+    stack.sides.expect_equal();
+    let writes = stack.sides.destination.requests();
+    assert_eq!(writes.count("CreateMultipartUpload"), 1);
+    let listed = stack.sides.source.requests();
+    assert!(listed.count("ListObjects") > 0 && listed.count("ListObjectsV2") == 0);
 }

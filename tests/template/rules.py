@@ -445,6 +445,7 @@ def defaults_are_the_safe_ones(stack):
         "Architecture": "arm64", "Delete": "false", "DeleteUnversioned": "false", "DestinationAcl": "", "Compare": "etag",
         "SkipCompare": "false", "WorkerReservedConcurrency": 0, "SourceEvents": "none", "AttachNotification": "false",
         "TrustSizeAndTime": "false", "KmsKeyArn": "", "DestinationStorageClass": "",
+        "SourceKind": "amazon-s3", "DestinationKind": "amazon-s3", "Facts": "",
         "Fleet": "off", "FleetMin": 0, "FleetSpot": "false", "BandwidthMiBPerSecond": 0,
     }
     for name, value in wanted.items():
@@ -583,7 +584,7 @@ def the_environment_leaves_room(stack):
     # Lambda takes 4 KB as JSON; what a person gives (buckets, prefixes, endpoints, secrets) has to fit besides.
     for name, function in stack.of("AWS::Lambda::Function").items():
         variables = function["Properties"].get("Environment", {}).get("Variables", {})
-        for with_fleet, room in ((False, 1190), (True, 990)):
+        for with_fleet, room in ((False, 1130), (True, 930)):
             sizes = {key: sizes_of(stack, value, with_fleet) for key, value in variables.items()}
             taken = len(json.dumps(sizes, separators=(",", ":")))
             if taken > 4096 - room:
@@ -788,6 +789,29 @@ def the_fleets_parameters_fit(stack):
         # Of other forms the service says nothing, and a rule that it cannot read keeps every stack from being made.
         if re.search(r'"Fn::Contains": \[\{|Fn::(?!Contains|Equals|And|Or|Not)', text(rule)):
             yield f"{name}: a form that is not documented"
+
+
+def a_side_is_a_store_that_can_be_reached(stack):
+    """A kind without the region that its endpoint follows from, or without keys, is refused before anything is made."""
+    of_region = ["alibaba-oss", "tencent-cos", "qiniu-kodo"]
+    for side in ("Source", "Destination"):
+        named = lambda what: {"Fn::Not": [{"Fn::Equals": [{"Ref": side + what}, ""]}]}
+        other_than = lambda kinds: {"Fn::Not": [{"Fn::Contains": [kinds, {"Ref": side + "Kind"}]}]}
+        keys = [other_than([*of_region, "google-gcs"]), named("Credentials")]
+        if side == "Source":
+            keys.append({"Fn::Equals": [{"Ref": "SourceInCurrentAccount"}, "false"]})
+        wanted = [
+            [other_than(of_region), named("Region"), named("Endpoint")],
+            [{"Fn::Not": [{"Fn::Equals": [{"Ref": side + "Kind"}, "s3-compatible"]}]}, named("Endpoint")],
+            keys,
+        ]
+        rule = stack.template["Rules"].get(side + "IsAStore", {})
+        if "RuleCondition" in rule or [a["Assert"] for a in rule.get("Assertions", [])] != [{"Fn::Or": one} for one in wanted]:
+            yield f"{side}IsAStore: a store that cannot be reached is let through, or one that can is not"
+    pattern = stack.template["Parameters"]["Facts"].get("AllowedPattern", "")
+    for given, fits in (("", True), ("source-list-version=1,destination-conditions=false", True), ('multipart-threshold = "5GiB"', True), ("a=b;c", False), ("a=$x", False)):
+        if bool(re.fullmatch(pattern, given)) is not fits:
+            yield f"Facts: {given!r} is {'refused' if fits else 'let through'}"
 
 
 def an_instance_is_closed(stack):

@@ -38,12 +38,17 @@ def source(*patterns):
     return "\n".join(path.read_text() for path in sorted(files) if "tests" not in path.name)
 
 
-def words(settings):
+def words(settings, vendors):
     """Settings and the words that each may be, out of the tables that the functions read them with."""
-    tables = {}
+    # Of one kind nobody has to say that it is one: its host tells.
+    tables = {"kinds": set(re.findall(r'^    kind: "([a-z0-9-]+)",', vendors, flags=re.M)) - {"cloudflare-r2"}}
     for name, body in re.findall(r"const ([A-Z_]+): &\[Word<[^=]*=\s*&\[(.*?)\];", settings, flags=re.S):
         tables[name] = set(re.findall(r'\("([^"]+)",', body))
-    return {setting: tables[table] for setting, table in re.findall(r'\.word\(\s*"(TRANSHIP_[A-Z_]+)",\s*([A-Z_]+),', settings)}
+    known = {setting: tables[table] for setting, table in re.findall(r'\.word\(\s*"(TRANSHIP_[A-Z_]+)",\s*([A-Z_]+),', settings)}
+    # What both sides have is read by the name of its field.
+    for field, table in re.findall(r"\.word\(\s*names\.([a-z_]+),\s*&?([A-Za-z_]+),", settings):
+        known |= {setting: tables[table] for setting in re.findall(rf'^    {field}: "(TRANSHIP_[A-Z_]+)",', settings, flags=re.M)}
+    return known
 
 
 def numbers(settings):
@@ -77,7 +82,7 @@ def tree():
         "settings": set(re.findall(r'"(TRANSHIP_[A-Z_]+)"', settings)),
         "errors": set(re.findall(r'"(Tranship\.[A-Za-z]+)"', errors)),
         "metrics": set(re.findall(r'\.with\(\s*"([A-Za-z]+)"', metrics)),
-        "words": words(settings),
+        "words": words(settings, source("crates/tranship-adapters/src/stores/s3/vendors/table.rs")),
         "numbers": numbers(settings),
         "notices": notices(source("crates/tranship-stack/src/notices.rs")),
         "unseen": unseen.UNSEEN,
@@ -200,6 +205,29 @@ class Template(unittest.TestCase):
                 self.assertEqual(len(said), len(says), said)
                 for sentence, word in zip(said, says):
                     self.assertIn(word, sentence)
+
+    def test_a_store_that_cannot_be_reached_is_refused_with_a_sentence(self):
+        oss = {"Kind": "alibaba-oss", "Region": "cn-hangzhou", "Credentials": "tranship/oss"}
+        for given, says in (
+            ({}, []),
+            (oss, []),
+            ({**oss, "Region": ""}, ["{}Region"]),
+            ({**oss, "Region": "", "Endpoint": "https://photos.example.org"}, []),
+            ({**oss, "Credentials": ""}, ["{}Credentials"]),
+            ({"Kind": "google-gcs"}, ["{}Credentials"]),
+            ({"Kind": "google-gcs", "Credentials": "tranship/gcs"}, []),
+            ({"Kind": "s3-compatible"}, ["{}Endpoint"]),
+            ({"Kind": "s3-compatible", "Endpoint": "https://minio.example.org"}, []),
+        ):
+            for side in ("Source", "Destination"):
+                with self.subTest(side=side, **given):
+                    parameters = {side + name: value for name, value in given.items()}
+                    said = list(deployed.Deployment(self.stack.template, **parameters).refused())
+                    self.assertEqual(len(said), len(says), said)
+                    for sentence, word in zip(said, says):
+                        self.assertIn(word.format(side), sentence)
+        public = {"SourceKind": "google-gcs", "SourceInCurrentAccount": "false"}
+        self.assertEqual(list(deployed.Deployment(self.stack.template, **public).refused()), [])
 
     def test_every_flaw_is_found_and_every_rule_finds_one(self):
         self.assertGreaterEqual(len(flaws.FLAWS), 45)

@@ -9,7 +9,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use tranship_adapters::stores::s3::vendors::{AMAZON, COMPATIBLE, Vendor, abiding};
+use tranship_adapters::stores::s3::vendors::{AMAZON, Facts, SideFacts, Vendor, abiding};
 use tranship_core::link::PIECE_BYTES;
 use tranship_core::location::{Location, Transfer};
 use tranship_core::policy::{Compare, DeleteGuard, Limits, Overwrite, Policy};
@@ -42,9 +42,34 @@ pub struct Side {
     pub location: Location,
     pub vendor: &'static Vendor,
     pub region: Option<String>,
-    pub path_style: Option<bool>,
+    /// What was seen of it, where that differs from the vendor's row.
+    pub facts: SideFacts,
     pub access: Access,
 }
+
+/// The settings that say whose store a side is, and where.
+struct Store {
+    kind: &'static str,
+    region: &'static str,
+    endpoint: &'static str,
+    path_style: &'static str,
+    credentials: &'static str,
+}
+
+const SOURCE: Store = Store {
+    kind: "TRANSHIP_SOURCE_KIND",
+    region: "TRANSHIP_SOURCE_REGION",
+    endpoint: "TRANSHIP_SOURCE_ENDPOINT",
+    path_style: "TRANSHIP_SOURCE_PATH_STYLE",
+    credentials: "TRANSHIP_SOURCE_CREDENTIALS",
+};
+const DESTINATION: Store = Store {
+    kind: "TRANSHIP_DESTINATION_KIND",
+    region: "TRANSHIP_DESTINATION_REGION",
+    endpoint: "TRANSHIP_DESTINATION_ENDPOINT",
+    path_style: "TRANSHIP_DESTINATION_PATH_STYLE",
+    credentials: "TRANSHIP_DESTINATION_CREDENTIALS",
+};
 
 /// The encryption that writes ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,8 +186,9 @@ impl Settings {
     /// Reads all settings; `variable` is the environment.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
         let mut read = Reader::new(&variable);
-        let source = source(&mut read);
-        let destination = destination(&mut read);
+        let facts = facts(&mut read);
+        let source = source(&mut read, facts.source);
+        let destination = destination(&mut read, facts.destination);
         let transfer =
             Transfer { source: source.location.clone(), destination: destination.location.clone() };
         if let Some(overlap) = transfer.overlap() {
@@ -172,7 +198,8 @@ impl Settings {
             );
         }
         let sse = sse(&mut read);
-        let mut policy = abiding(policy(&mut read), source.vendor, destination.vendor);
+        let mut policy = abiding(policy(&mut read, &facts), source.vendor, destination.vendor);
+        policy.fenced = facts.conditions.unwrap_or(policy.fenced);
         let own = own(&mut read);
         policy.large_object_bytes = large_object_bytes(&mut read, own.large.is_some());
         let bandwidth = read.number("TRANSHIP_BANDWIDTH_MIB_PER_SECOND", 0..=1_048_576, 0);
@@ -232,71 +259,115 @@ fn usize_of(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn source(read: &mut Reader<'_>) -> Side {
-    let kinds: Vec<Word<_>> = Vendor::all().map(|vendor| (vendor.kind, vendor)).collect();
-    let kind = read.word("TRANSHIP_SOURCE_KIND", &kinds, &AMAZON);
+fn facts(read: &mut Reader<'_>) -> Facts {
+    let line = read.text("TRANSHIP_FACTS").unwrap_or_default();
+    Facts::read(&line).unwrap_or_else(|wrong| {
+        read.mistake(
+            "TRANSHIP_FACTS",
+            &format!("{wrong}; tranship doctor prints them as they are read here"),
+        );
+        Facts::default()
+    })
+}
+
+fn source(read: &mut Reader<'_>, facts: SideFacts) -> Side {
     let bucket = read.required("TRANSHIP_SOURCE_BUCKET");
     let prefix = read.text("TRANSHIP_SOURCE_PREFIX").unwrap_or_default();
-    let region = read.text("TRANSHIP_SOURCE_REGION");
-    let given = read.endpoint("TRANSHIP_SOURCE_ENDPOINT");
-    if kind == &COMPATIBLE && given.is_none() {
-        read.mistake(
-            "TRANSHIP_SOURCE_ENDPOINT",
-            "TRANSHIP_SOURCE_KIND is s3-compatible, and such a store needs an endpoint",
-        );
-    }
-    let vendor = if kind.scheme == "s3" { Vendor::of_endpoint(given.as_deref()) } else { kind };
-    let endpoint = given.or_else(|| {
-        kind.endpoint(region.as_deref(), false).unwrap_or_else(|_| {
-            read.mistake(
-                "TRANSHIP_SOURCE_REGION",
-                "TRANSHIP_SOURCE_KIND names a store whose endpoint follows from its region: name that, or set TRANSHIP_SOURCE_ENDPOINT",
-            );
-            None
-        })
-    });
-    let secret = read.text("TRANSHIP_SOURCE_CREDENTIALS");
+    let secret = read.text(SOURCE.credentials);
     let own = read.word("TRANSHIP_SOURCE_IN_CURRENT_ACCOUNT", BOOLEAN, false);
     if own && secret.is_some() {
         read.mistake(
-            "TRANSHIP_SOURCE_CREDENTIALS",
+            SOURCE.credentials,
             "TRANSHIP_SOURCE_IN_CURRENT_ACCOUNT is true, so the function's role is used: leave out one of them",
         );
     }
-    Side {
-        location: Location::new(endpoint.as_deref(), &bucket, &prefix).with_scheme(vendor.scheme),
-        vendor,
-        region,
-        path_style: read.word("TRANSHIP_SOURCE_PATH_STYLE", PATH_STYLE, None),
-        access: access(secret, own),
-    }
+    side(read, &SOURCE, (&bucket, &prefix), access(secret, own), facts)
 }
 
-fn destination(read: &mut Reader<'_>) -> Side {
+fn destination(read: &mut Reader<'_>, facts: SideFacts) -> Side {
     let bucket = read.required("TRANSHIP_DESTINATION_BUCKET");
     let prefix = read.text("TRANSHIP_DESTINATION_PREFIX").unwrap_or_default();
-    let endpoint = read.endpoint("TRANSHIP_DESTINATION_ENDPOINT");
-    let secret = read.text("TRANSHIP_DESTINATION_CREDENTIALS");
+    let secret = read.text(DESTINATION.credentials);
     let own = read.word("TRANSHIP_DESTINATION_IN_CURRENT_ACCOUNT", BOOLEAN, secret.is_none());
     match (own, &secret) {
         (true, Some(_)) => read.mistake(
-            "TRANSHIP_DESTINATION_CREDENTIALS",
+            DESTINATION.credentials,
             "TRANSHIP_DESTINATION_IN_CURRENT_ACCOUNT is true, so the function's role is used: leave out one of them",
         ),
         (false, None) => read.mistake(
-            "TRANSHIP_DESTINATION_CREDENTIALS",
+            DESTINATION.credentials,
             "nobody may write without credentials: name a secret, or set TRANSHIP_DESTINATION_IN_CURRENT_ACCOUNT to true",
         ),
         _ => {}
     }
-    let vendor = Vendor::of_endpoint(endpoint.as_deref());
-    Side {
-        location: Location::new(endpoint.as_deref(), &bucket, &prefix).with_scheme(vendor.scheme),
-        vendor,
-        region: read.text("TRANSHIP_DESTINATION_REGION"),
-        path_style: read.word("TRANSHIP_DESTINATION_PATH_STYLE", PATH_STYLE, None),
-        access: access(secret, own),
+    side(read, &DESTINATION, (&bucket, &prefix), access(secret, own), facts)
+}
+
+fn side(
+    read: &mut Reader<'_>,
+    names: &Store,
+    (bucket, prefix): (&str, &str),
+    access: Access,
+    facts: SideFacts,
+) -> Side {
+    let region = read.text(names.region);
+    let (vendor, endpoint) = store(read, names, region.as_deref());
+    if access == Access::Role && vendor.scheme != "s3" {
+        let what =
+            format!("{} does not know a function's role: name a secret with its keys", vendor.name);
+        read.mistake(names.credentials, &what);
     }
+    let given = read.word(names.path_style, PATH_STYLE, None);
+    if given.is_some() && facts.path_style.is_some_and(|seen| given != Some(seen)) {
+        let what = "TRANSHIP_FACTS says otherwise: leave out one of them";
+        read.mistake(names.path_style, what);
+    }
+    let path_style = given.or(facts.path_style);
+    Side {
+        location: Location::new(endpoint.as_deref(), bucket, prefix).with_scheme(vendor.scheme),
+        vendor,
+        region,
+        facts: SideFacts { path_style, ..facts },
+        access,
+    }
+}
+
+/// Whose store it is, and its endpoint. Where the kind says no more than that it speaks Amazon's protocol,
+/// the endpoint's host does.
+fn store(
+    read: &mut Reader<'_>,
+    names: &Store,
+    region: Option<&str>,
+) -> (&'static Vendor, Option<String>) {
+    let kinds: Vec<Word<_>> = Vendor::all().map(|vendor| (vendor.kind, vendor)).collect();
+    let kind = read.word(names.kind, &kinds, &AMAZON);
+    let given = read.endpoint(names.endpoint);
+    if let Some(given) = given {
+        if kind.scheme == "s3" {
+            return (Vendor::of_endpoint(Some(&given)), Some(given));
+        }
+        if let Some(another) = kind.another_of(&given) {
+            let what = format!(
+                "{given:?} is an endpoint of {}, and {} says {}: correct one of them, or leave the endpoint out",
+                another.name, names.kind, kind.name
+            );
+            read.mistake(names.endpoint, &what);
+        }
+        return (kind, Some(given));
+    }
+    if kind.endpoints.is_none() && kind != &AMAZON {
+        let what = format!("{} is {}, and such a store needs an endpoint", names.kind, kind.kind);
+        read.mistake(names.endpoint, &what);
+    }
+    let derived = kind.endpoint(region, false).unwrap_or_else(|_| {
+        let what = format!(
+            "{} names a store whose endpoint follows from its region: name that, or set {}",
+            names.kind, names.endpoint
+        );
+        read.mistake(names.region, &what);
+        None
+    });
+    (kind, derived)
 }
 
 fn access(secret: Option<String>, own: bool) -> Access {
@@ -331,7 +402,7 @@ fn sse(read: &mut Reader<'_>) -> Option<Sse> {
     Some(if kms? { Sse::Kms(key) } else { Sse::Managed })
 }
 
-fn policy(read: &mut Reader<'_>) -> Policy {
+fn policy(read: &mut Reader<'_>, facts: &Facts) -> Policy {
     let compare = read.word("TRANSHIP_COMPARE", COMPARE, Compare::ETag);
     let skip = read.word("TRANSHIP_SKIP_COMPARE", BOOLEAN, false);
     let delete = read.word("TRANSHIP_DELETE", BOOLEAN, false);
@@ -354,7 +425,7 @@ fn policy(read: &mut Reader<'_>) -> Policy {
         metadata: read.word("TRANSHIP_INCLUDE_METADATA", BOOLEAN, true),
         tags: read.word("TRANSHIP_TAGS", BOOLEAN, true),
         token: read.word("TRANSHIP_TOKEN", BOOLEAN, true),
-        multipart_threshold_bytes: threshold * MIB,
+        multipart_threshold_bytes: facts.multipart_threshold_bytes.unwrap_or(threshold * MIB),
         part_size_bytes: (part > 0).then_some(part * MIB),
         // What was given up stays so until its source changes, or a person says `retry`.
         retry_parked: false,

@@ -63,20 +63,55 @@ pub(super) fn text(facts: &Facts, file: Option<&Path>) -> String {
         || "put them into the file of --config, or write one with --write-facts".to_owned(),
         |path| format!("written to {}, for --config", escape(&path.to_string_lossy())),
     );
-    format!("facts: options that a copy should have; {place}\n{}", lines(facts))
+    format!(
+        "facts: options that a copy should have; {place}\n{}in a stack: {}\n",
+        lines(facts),
+        parameter(facts)
+    )
+}
+
+/// The same as a parameter of a stack.
+fn parameter(facts: &Facts) -> String {
+    let bare = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let each: Vec<_> =
+        facts.iter().map(|(name, value)| format!("{name}={}", bare(value))).collect();
+    format!("Facts={}", each.join(","))
 }
 
 #[cfg(test)]
 mod tests {
+    use tranship_adapters::stores::s3::vendors::{FACTS, Facts as Seen};
+
     use super::*;
+    use crate::settings::names::OPTIONS;
 
     #[test]
-    fn facts_are_lines_of_toml() {
+    fn facts_are_lines_of_toml_and_a_parameter_of_a_stack() {
         let facts = Facts::from([
             ("source-list-version".to_owned(), Value::from("1")),
             ("destination-conditions".to_owned(), Value::from(false)),
+            ("multipart-threshold".to_owned(), Value::from("5GiB")),
         ]);
-        assert_eq!(lines(&facts), "destination-conditions = false\nsource-list-version = \"1\"\n");
+        let file = lines(&facts);
+        let of_file = "destination-conditions = false\nmultipart-threshold = \"5GiB\"\nsource-list-version = \"1\"\n";
+        assert_eq!(file, of_file);
+        let parameter = parameter(&facts);
+        let line = parameter.strip_prefix("Facts=").unwrap();
+        assert_eq!(
+            line,
+            "destination-conditions=false,multipart-threshold=5GiB,source-list-version=1"
+        );
+        // A stack reads both to the same.
+        let read = Seen::read(line).unwrap();
+        assert_eq!(read.multipart_threshold_bytes, Some(5 << 30));
+        assert_eq!(Seen::read(&file.replace('\n', ",")), Ok(read));
         assert_eq!(text(&Facts::new(), None), "");
+    }
+
+    #[test]
+    fn every_option_that_is_a_fact_is_an_option_of_the_command() {
+        for name in FACTS {
+            assert!(OPTIONS.iter().any(|(option, _)| *option == name), "{name}");
+        }
     }
 }

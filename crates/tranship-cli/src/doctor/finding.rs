@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use tranship_adapters::stores::s3::vendors::FACTS;
 use tranship_core::object::escape;
 
 use crate::engine::Side;
@@ -59,8 +60,9 @@ impl Finding {
         Self::new(side, check, State::Good, what, "")
     }
 
-    /// With options that a copy should be given.
+    /// With options that a copy should be given: facts, which a stack takes, too.
     pub(super) fn passing(self, options: Vec<(String, Value)>) -> Self {
+        debug_assert!(options.iter().all(|(name, _)| FACTS.contains(&name.as_str())));
         Self { options, ..self }
     }
 

@@ -94,8 +94,7 @@ pub(crate) const COMPARE: [(&str, Compare); 5] = [
 pub(crate) const OVERWRITE: [(&str, Overwrite); 3] =
     [("always", Overwrite::Always), ("never", Overwrite::Never), ("newer", Overwrite::Newer)];
 
-pub(crate) const LIST_VERSIONS: [(&str, ListVersion); 2] =
-    [("1", ListVersion::V1), ("2", ListVersion::V2)];
+pub(crate) const LIST_VERSIONS: [(&str, ListVersion); 2] = ListVersion::WORDS;
 
 pub(crate) const TRUST: [(&str, ()); 1] = [("size+time", ())];
 

@@ -1,6 +1,6 @@
 //! `s3://bucket/prefix` and endpoints: cut from strings, never through a URL parser.
 
-use tranship_adapters::stores::s3::vendors::{COMPATIBLE, Missing, Vendor};
+use tranship_adapters::stores::s3::vendors::{Missing, Vendor};
 use tranship_core::location::{Location, Overlap, Transfer};
 use tranship_core::object::KEY_LENGTH_MAX_BYTES;
 
@@ -68,29 +68,24 @@ fn vendor(
     endpoint: Option<&str>,
 ) -> Result<&'static Vendor, UsageError> {
     let (scheme, _) = scheme_and_rest(layers, side)?;
-    let of_endpoint = Vendor::of_endpoint(endpoint);
     match Vendor::of_scheme(scheme) {
         Some(of_scheme) if of_scheme.scheme != "s3" => {
-            let is_anothers =
-                endpoint.is_some() && of_endpoint != of_scheme && of_endpoint != &COMPATIBLE;
-            if is_anothers {
+            if let Some(another) = endpoint.and_then(|endpoint| of_scheme.another_of(endpoint)) {
                 let option = format!("{side}-endpoint");
                 let what = format!(
                     "{} is an endpoint of {}, and {} says {}",
                     layers.name(&option),
-                    of_endpoint.name,
+                    another.name,
                     layers.name(side),
                     of_scheme.name
                 );
-                let remedy = format!(
-                    "write {}://bucket/prefix, or leave the endpoint away",
-                    of_endpoint.scheme
-                );
+                let remedy =
+                    format!("write {}://bucket/prefix, or leave the endpoint away", another.scheme);
                 return Err(layers.error(&option, what, remedy));
             }
             Ok(of_scheme)
         }
-        Some(_) | None => Ok(of_endpoint),
+        Some(_) | None => Ok(Vendor::of_endpoint(endpoint)),
     }
 }
 

@@ -278,8 +278,14 @@ async fn a_destination_that_ignores_conditions_is_written_down_and_copied_to() {
     world.copy(&["--ledger", "two.redb"]).expect(0, &[]);
     assert!(conditional() > 0);
     // Another look may replace its own file, and nobody else's.
-    run(looking(&world, &["--write-probe", "--write-facts", "facts.toml"]))
-        .expect(0, &["facts: options that a copy should have", "destination-conditions = false"]);
+    run(looking(&world, &["--write-probe", "--write-facts", "facts.toml"])).expect(
+        0,
+        &[
+            "facts: options that a copy should have",
+            "destination-conditions = false",
+            "in a stack: Facts=destination-conditions=false",
+        ],
+    );
     world.write("mine.toml", "source-region = \"us-east-1\"\n");
     run(looking(&world, &["--write-facts", "mine.toml"])).expect(2, &["holds something else"]);
     assert_eq!(world.read("mine.toml"), "source-region = \"us-east-1\"\n");

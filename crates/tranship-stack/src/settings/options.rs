@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use tranship_adapters::stores::s3::vendors::{ListVersion, SideFacts};
 
 use super::read::Word;
 use super::{Access, COMPARE, MIB, OVERWRITE, Settings, Side, Sse};
@@ -49,6 +50,10 @@ impl Settings {
         out.switch("no-tags", !policy.tags);
         out.switch("no-token", !policy.token);
         out.put("multipart-threshold", format!("{}MiB", policy.multipart_threshold_bytes / MIB));
+        // Only where it differs from what is known of the store: then it was seen.
+        if policy.fenced != self.destination.vendor.quirks.conditions {
+            out.put("destination-conditions", policy.fenced);
+        }
         if let Some(bytes) = policy.part_size_bytes {
             out.put("part-size", format!("{}MiB", bytes / MIB));
         }
@@ -68,8 +73,14 @@ impl Options {
         self.put(name, format!("{}://{}/{}", location.scheme, location.bucket, location.prefix));
         self.some(&format!("{name}-endpoint"), location.endpoint.as_ref());
         self.some(&format!("{name}-region"), side.region.as_ref());
-        if let Some(path_style) = side.path_style {
-            self.put(&format!("{name}-path-style"), path_style);
+        let SideFacts { list_version, list_encoding, path_style } = side.facts;
+        if let Some(version) = list_version {
+            self.word(&format!("{name}-list-version"), &ListVersion::WORDS, version);
+        }
+        for (habit, seen) in [("list-encoding", list_encoding), ("path-style", path_style)] {
+            if let Some(seen) = seen {
+                self.put(&format!("{name}-{habit}"), seen);
+            }
         }
         match &side.access {
             Access::Role => {}

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use tranship_adapters::stores::s3::vendors::{FACTS, ListVersion};
+
 use super::*;
 
 /// What the template sets at least.
@@ -60,8 +62,42 @@ fn every_mistake_names_its_setting() {
         (vec![("TRANSHIP_TABLE", "")], "TRANSHIP_TABLE"),
         (vec![("TRANSHIP_SOURCE_KIND", "ftp")], "TRANSHIP_SOURCE_KIND"),
         (vec![("TRANSHIP_SOURCE_KIND", "s3-compatible")], "TRANSHIP_SOURCE_ENDPOINT"),
-        (vec![("TRANSHIP_SOURCE_KIND", "tencent-cos")], "TRANSHIP_SOURCE_REGION"),
+        (
+            vec![
+                ("TRANSHIP_SOURCE_KIND", "tencent-cos"),
+                ("TRANSHIP_SOURCE_IN_CURRENT_ACCOUNT", "false"),
+            ],
+            "TRANSHIP_SOURCE_REGION",
+        ),
         (vec![("TRANSHIP_SOURCE_ENDPOINT", "ftp://x")], "TRANSHIP_SOURCE_ENDPOINT"),
+        (vec![("TRANSHIP_DESTINATION_KIND", "azure-blob")], "TRANSHIP_DESTINATION_KIND"),
+        (vec![("TRANSHIP_DESTINATION_KIND", "s3-compatible")], "TRANSHIP_DESTINATION_ENDPOINT"),
+        (vec![("TRANSHIP_DESTINATION_KIND", "cloudflare-r2")], "TRANSHIP_DESTINATION_ENDPOINT"),
+        (
+            vec![
+                ("TRANSHIP_DESTINATION_KIND", "alibaba-oss"),
+                ("TRANSHIP_DESTINATION_CREDENTIALS", "d"),
+            ],
+            "TRANSHIP_DESTINATION_REGION",
+        ),
+        (
+            vec![
+                ("TRANSHIP_DESTINATION_KIND", "alibaba-oss"),
+                ("TRANSHIP_DESTINATION_CREDENTIALS", "d"),
+                ("TRANSHIP_DESTINATION_ENDPOINT", "https://cos.ap-beijing.myqcloud.com"),
+            ],
+            "TRANSHIP_DESTINATION_ENDPOINT",
+        ),
+        (vec![("TRANSHIP_DESTINATION_KIND", "google-gcs")], "TRANSHIP_DESTINATION_CREDENTIALS"),
+        (vec![("TRANSHIP_SOURCE_KIND", "google-gcs")], "TRANSHIP_SOURCE_CREDENTIALS"),
+        (vec![("TRANSHIP_FACTS", "source-flavour=sweet")], "TRANSHIP_FACTS"),
+        (
+            vec![
+                ("TRANSHIP_FACTS", "source-path-style=true"),
+                ("TRANSHIP_SOURCE_PATH_STYLE", "false"),
+            ],
+            "TRANSHIP_SOURCE_PATH_STYLE",
+        ),
         (vec![("TRANSHIP_SOURCE_ENDPOINT", "https://x/y z")], "TRANSHIP_SOURCE_ENDPOINT"),
         (vec![("TRANSHIP_SOURCE_CREDENTIALS", "s")], "TRANSHIP_SOURCE_CREDENTIALS"),
         (
@@ -153,24 +189,79 @@ fn settings_are_told_in_the_words_of_the_command() {
     assert!(told.left_out[0].contains("tranship/source"), "{told:?}");
 }
 
+/// Kinds with a region, and the endpoint that follows.
+const KINDS: [(&str, &str, Option<&str>); 5] = [
+    ("amazon-s3", "eu-west-1", None),
+    ("alibaba-oss", "cn-hangzhou", Some("https://s3.oss-cn-hangzhou.aliyuncs.com")),
+    ("tencent-cos", "ap-beijing", Some("https://cos.ap-beijing.myqcloud.com")),
+    ("qiniu-kodo", "cn-south-1", Some("https://s3.cn-south-1.qiniucs.com")),
+    ("google-gcs", "", Some("https://storage.googleapis.com")),
+];
+
 #[test]
 fn the_kind_of_the_source_decides_its_endpoint_and_what_is_believed_of_it() {
-    for (kind, region, endpoint, composites_follow) in [
-        ("amazon-s3", "eu-west-1", None, true),
-        ("alibaba-oss", "cn-hangzhou", Some("https://s3.oss-cn-hangzhou.aliyuncs.com"), false),
-        ("tencent-cos", "ap-beijing", Some("https://cos.ap-beijing.myqcloud.com"), false),
-        ("qiniu-kodo", "cn-south-1", Some("https://s3.cn-south-1.qiniucs.com"), false),
-        ("google-gcs", "", Some("https://storage.googleapis.com"), false),
-    ] {
-        let kind = ("TRANSHIP_SOURCE_KIND", kind);
-        let settings = read(&[kind, ("TRANSHIP_SOURCE_REGION", region)]).unwrap();
-        assert_eq!(settings.source.location.endpoint.as_deref(), endpoint, "{kind:?}");
-        assert_eq!(settings.policy.composites_follow, composites_follow, "{kind:?}");
+    let foreign = ("TRANSHIP_SOURCE_IN_CURRENT_ACCOUNT", "false");
+    for (kind, region, endpoint) in KINDS {
+        let with = [foreign, ("TRANSHIP_SOURCE_KIND", kind), ("TRANSHIP_SOURCE_REGION", region)];
+        let settings = read(&with).unwrap();
+        assert_eq!(settings.source.location.endpoint.as_deref(), endpoint, "{kind}");
+        assert_eq!(settings.policy.composites_follow, kind == "amazon-s3", "{kind}");
         assert!(settings.policy.fenced && settings.policy.tags);
     }
+}
+
+#[test]
+fn the_kind_of_the_destination_decides_its_endpoint_and_what_is_asked_of_it() {
+    let keys = ("TRANSHIP_DESTINATION_CREDENTIALS", "d");
+    let own = ("TRANSHIP_DESTINATION_ENDPOINT", "https://photos.example.org");
+    for (kind, region, endpoint) in KINDS {
+        let of_kind =
+            [keys, ("TRANSHIP_DESTINATION_KIND", kind), ("TRANSHIP_DESTINATION_REGION", region)];
+        let settings = read(&of_kind).unwrap();
+        assert_eq!(settings.destination.location.endpoint.as_deref(), endpoint, "{kind}");
+        assert_eq!(settings.policy.fenced, kind == "amazon-s3", "{kind}");
+        // Behind a domain of its owner's nothing but the kind says whose store it is.
+        let settings = read(&[&of_kind[..], &[own]].concat()).unwrap();
+        assert_eq!(settings.destination.location.endpoint.as_deref(), Some(own.1));
+        assert_eq!(settings.policy.fenced, kind == "amazon-s3", "{kind}");
+        let is_told = settings.destination.vendor.kind == kind;
+        assert_eq!(is_told, kind != "amazon-s3", "{kind}");
+    }
+    // And without a kind the host does.
     let gcs = ("TRANSHIP_DESTINATION_ENDPOINT", "https://storage.googleapis.com");
-    let policy = read(&[gcs]).unwrap().policy;
-    assert!(!policy.fenced && !policy.tags);
+    let settings = read(&[keys, gcs]).unwrap();
+    assert!(!settings.policy.fenced && !settings.policy.tags);
+}
+
+#[test]
+fn facts_go_before_what_is_known_of_a_kind() {
+    let facts = "source-list-version=1,source-list-encoding=false,source-path-style=true,\
+        destination-list-version=1,destination-list-encoding=true,destination-path-style=false,\
+        destination-conditions=true,multipart-threshold=5GiB";
+    let settings = read(&[
+        ("TRANSHIP_FACTS", facts),
+        ("TRANSHIP_SOURCE_ENDPOINT", "https://minio.example.org"),
+        ("TRANSHIP_DESTINATION_KIND", "qiniu-kodo"),
+        ("TRANSHIP_DESTINATION_REGION", "cn-east-1"),
+        ("TRANSHIP_DESTINATION_CREDENTIALS", "d"),
+    ])
+    .unwrap();
+    assert_eq!(settings.source.facts.list_version, Some(ListVersion::V1));
+    assert_eq!(settings.destination.facts.list_encoding, Some(true));
+    assert!(settings.policy.fenced, "it was seen to honour conditions");
+    assert_eq!(settings.policy.multipart_threshold_bytes, 5 << 30);
+    // Every fact is told to the command.
+    let told = settings.options().options;
+    for name in FACTS {
+        assert!(told.contains_key(name), "{name}: {told:?}");
+    }
+    assert_eq!(told["destination"], "kodo://archive/");
+    assert_eq!(told["source-list-version"], "1");
+    assert_eq!(told["destination-conditions"], true);
+    assert_eq!(told["multipart-threshold"], "5120MiB");
+    let ignored = read(&[("TRANSHIP_FACTS", "destination-conditions=false")]).unwrap();
+    assert!(!ignored.policy.fenced);
+    assert_eq!(ignored.options().options["destination-conditions"], false);
 }
 
 #[test]

@@ -5,11 +5,13 @@
 //! that a store might refuse, and nothing is believed that it might not keep. `tranship doctor`
 //! finds out on the spot where a store differs from its row.
 
+mod facts;
 mod table;
 
 use tranship_core::checksum::{Algorithm, Checksum};
 use tranship_core::policy::{Policy, ServerSide};
 
+pub use self::facts::{Facts, NAMES as FACTS, SideFacts};
 pub use self::table::{AMAZON, COMPATIBLE, VENDORS};
 
 /// A kind of store.
@@ -124,6 +126,11 @@ pub enum Acls {
     Absent,
 }
 
+impl ListVersion {
+    /// The words of options and settings.
+    pub const WORDS: [(&str, Self); 2] = [("1", Self::V1), ("2", Self::V2)];
+}
+
 /// What an `ETag` is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ETags {
@@ -185,6 +192,13 @@ impl Vendor {
         let Some(endpoint) = endpoint else { return &AMAZON };
         let all = [&AMAZON].into_iter().chain(VENDORS);
         all.into_iter().find(|vendor| vendor.has_host(endpoint)).unwrap_or(&COMPATIBLE)
+    }
+
+    /// Whose endpoint it is, if it is one of another vendor. What has a host of nobody known may well be this
+    /// one's, behind a name of its owner's.
+    pub fn another_of(&self, endpoint: &str) -> Option<&'static Self> {
+        let of_endpoint = Self::of_endpoint(Some(endpoint));
+        (of_endpoint != self && of_endpoint != &COMPATIBLE).then_some(of_endpoint)
     }
 
     fn has_host(&self, endpoint: &str) -> bool {
@@ -295,6 +309,19 @@ mod tests {
             (Some("http://localhost:9000"), "s3-compatible"),
         ] {
             assert_eq!(Vendor::of_endpoint(endpoint).kind, kind, "{endpoint:?}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_anothers_only_if_its_host_is() {
+        let oss = Vendor::of_scheme("oss").unwrap();
+        for (endpoint, another) in [
+            ("https://s3.oss-cn-hangzhou.aliyuncs.com", None),
+            ("https://photos.example.org", None),
+            ("https://cos.ap-beijing.myqcloud.com", Some("tencent-cos")),
+            ("https://s3.eu-west-1.amazonaws.com", Some("amazon-s3")),
+        ] {
+            assert_eq!(oss.another_of(endpoint).map(|it| it.kind), another, "{endpoint}");
         }
     }
 
