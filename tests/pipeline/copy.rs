@@ -154,6 +154,38 @@ async fn a_denied_object_fails_alone_and_a_denied_source_stops_the_transfer() {
     assert!(denied_so(&refused.to_string()), "{refused}");
 }
 
+/// A bucket's policy may deny a prefix to whoever may write everywhere else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_may_not_be_written_fails_alone_and_a_denied_destination_stops_the_transfer() {
+    let denied = || Fault::Refuse { status: 403, code: "AccessDenied" };
+    let rig = Rig::new().await;
+    for n in 0..40 {
+        rig.put(&format!("locked/{n:02}"), noise(n, 100));
+        rig.put(&format!("open/{n:02}"), noise(n, 100));
+    }
+    for folder in ["locked", "open"] {
+        rig.put(&format!("{folder}/large"), noise(99, 12 * MIB));
+    }
+    rig.destination.faults().add(Rule::new(Matcher::any().key("locked/"), denied()));
+    // The second time nothing else is to be written.
+    for others in ["copied", "equal"] {
+        let report = rig.copy(in_parts()).await;
+        report.expect(&[(others, 41), ("failed", 41)]);
+        for note in &report.failures {
+            let reason = note.reason.as_deref().unwrap();
+            assert!(note.key.as_str().starts_with("locked/"), "{note:?}");
+            assert!(reason.contains("403") || reason.contains("AccessDenied"), "{reason}");
+            assert!(reason.contains("another key is not denied"), "{reason}");
+        }
+        assert_eq!(rig.there().open_uploads(DESTINATION), [], "a question left an upload");
+    }
+    rig.destination.faults().clear();
+    rig.there().configure(DESTINATION, |bucket| bucket.deny_write = true);
+    let report = rig.copy(in_parts()).await;
+    assert!(matches!(&report.how, How::Halted(why) if why.contains("AccessDenied")), "{report:?}");
+    assert!(report.failures.is_empty(), "{report:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_same_size_change_is_copied() {
     let rig = Rig::new().await;

@@ -101,6 +101,14 @@ impl Visits {
         self.source.put(put, full(bytes.into())).await.unwrap();
     }
 
+    /// Gives the transfer a destination whose policy denies all keys that begin so.
+    fn denied_below(mut self, prefix: &str) -> Self {
+        let store = MemoryStore::new("destination", self.clock.clone()).denying(prefix);
+        self.destination = Arc::new(store);
+        self.stage.destination = self.destination.clone();
+        self
+    }
+
     async fn put_many(&self, count: u32) {
         for n in 0..count {
             self.put(&format!("key/{n:05}"), &format!("{n}")).await;
@@ -498,4 +506,41 @@ async fn an_upload_that_is_created_late_and_never_named_is_aborted() {
     let header = header(&world).await;
     assert_eq!((header.status, header.due, header.orphans_since), (Status::Done, None, None));
     world.expect_equal();
+}
+
+/// A policy of the destination's bucket can deny a few keys, and those must not keep the others from arriving. It
+/// makes no difference whether others were written before, or whether there are any.
+#[tokio::test]
+async fn keys_that_the_destination_denies_fail_alone() {
+    let policy = || Policy { multipart_threshold_bytes: 6 << 20, ..Policy::default() };
+    for others in [0, 25] {
+        let mut visits = Visits::new(policy()).denied_below("denied/");
+        for n in 0..20 {
+            visits.put(&format!("denied/{n:02}"), "bytes").await;
+        }
+        visits.put("denied/large", vec![7; 7 << 20]).await;
+        visits.put_many(others).await;
+        visits.begin().await;
+        let run = visits.run_to_end(false).await;
+        assert_eq!(objects(&run, Outcome::Failed), 21, "{run:?}");
+        assert_eq!(objects(&run, Outcome::Copied), u64::from(others), "{run:?}");
+        assert_eq!(visits.destination.keys().len(), usize::try_from(others).unwrap());
+        assert_eq!(visits.destination.open_uploads(), [], "an upload was left by a question");
+    }
+}
+
+/// What is denied of every key is no matter of one of them.
+#[tokio::test]
+async fn a_destination_that_denies_every_key_stops_the_transfer() {
+    for (key, size) in [("small", 10), ("large", 7 << 20)] {
+        let policy = Policy { multipart_threshold_bytes: 6 << 20, ..Policy::default() };
+        let mut visits = Visits::new(policy).denied_below("");
+        visits.put(key, vec![7; size]).await;
+        visits.begin().await;
+        while visits.visit_scan(false).await {}
+        let received = visits.receive(Queue::Transfer).await.unwrap();
+        let done = worker::run(&visits.stage, &received).await;
+        let is_halted = matches!(&done, Done::Halt(error) if error.kind == ErrorKind::Denied);
+        assert!(is_halted, "{key}: {done:?}");
+    }
 }

@@ -32,7 +32,7 @@ pub enum ErrorKind {
     Lied,
     /// The credentials lack the permission, for this object or for all.
     Denied,
-    /// This one object may not be read; others can be.
+    /// This one object may not be read or written; others can be.
     Forbidden,
     /// There are no credentials, or the store knows nobody by them: wrong, revoked, expired.
     Unauthenticated,

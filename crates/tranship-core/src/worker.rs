@@ -6,6 +6,7 @@
 //! task alive: the message comes back later.
 
 mod delete;
+mod denied;
 mod foresee;
 mod park;
 mod parts;

@@ -49,6 +49,7 @@ pub struct MemoryStore {
     page_max: usize,
     etags_are_opaque: bool,
     readable: Vec<Arc<MemoryStore>>,
+    denied: Option<String>,
     observer: Option<Observer>,
     state: Mutex<State>,
 }
@@ -100,6 +101,7 @@ impl MemoryStore {
             page_max: PAGE_MAX,
             etags_are_opaque: false,
             readable: Vec::new(),
+            denied: None,
             observer: None,
             state: Mutex::default(),
         }
@@ -130,6 +132,13 @@ impl MemoryStore {
     #[must_use]
     pub fn reading(mut self, other: Arc<Self>) -> Self {
         self.readable.push(other);
+        self
+    }
+
+    /// Keys that begin so are neither written nor looked at, as under a policy that denies them.
+    #[must_use]
+    pub fn denying(mut self, prefix: &str) -> Self {
+        self.denied = Some(prefix.to_owned());
         self
     }
 
@@ -165,6 +174,15 @@ impl MemoryStore {
     pub fn open_uploads(&self) -> Vec<(ObjectKey, UploadId)> {
         let state = self.state();
         state.uploads.keys().map(|(key, id)| (key.clone(), UploadId(id.clone()))).collect()
+    }
+
+    fn admit(&self, call: &Call<'_>, key: &ObjectKey) -> Result<(), StoreError> {
+        match &self.denied {
+            Some(prefix) if key.as_str().starts_with(prefix) => {
+                Err(call.error(ErrorKind::Denied, "a policy denies it"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -380,6 +398,7 @@ impl ObjectStore for MemoryStore {
         part: Option<PartNumber>,
     ) -> Result<Head, StoreError> {
         let call = Call("HeadObject", key.as_str());
+        self.admit(&call, key)?;
         let object = self.object(key).filter(|_| version.is_none_or(|v| v.0 == "null"));
         // A HEAD's answer has no body to say more in.
         let object = object.ok_or_else(|| call.error(ErrorKind::NotFound, "HTTP 404"))?;
@@ -425,6 +444,7 @@ impl ObjectStore for MemoryStore {
 
     async fn put(&self, put: Put<'_>, body: Body) -> Result<Written, StoreError> {
         let call = Call("PutObject", put.key.as_str());
+        self.admit(&call, put.key)?;
         check_write(&call, put.key, &put.write)?;
         let piece = self.received(&call, body, put.size).await?;
         let wrong_md5 = put.md5.is_some_and(|md5| piece.md5.md5() != Some(md5));
@@ -440,6 +460,7 @@ impl ObjectStore for MemoryStore {
 
     async fn copy(&self, source: CopySource<'_>, put: Put<'_>) -> Result<Written, StoreError> {
         let call = Call("CopyObject", put.key.as_str());
+        self.admit(&call, put.key)?;
         check_write(&call, put.key, &put.write)?;
         let from = self.copied(&call, &source)?;
         let object = self.whole(self.piece(from.bytes()), &put.write);
@@ -448,6 +469,7 @@ impl ObjectStore for MemoryStore {
 
     async fn create_upload(&self, key: &ObjectKey, write: &Write) -> Result<UploadId, StoreError> {
         let call = Call("CreateMultipartUpload", key.as_str());
+        self.admit(&call, key)?;
         check_write(&call, key, write)?;
         let mut state = self.state();
         let id = format!("upload-{:08}", state.next());

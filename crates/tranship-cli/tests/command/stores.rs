@@ -130,7 +130,12 @@ async fn halts_and_goes_on(
     }
     world.put("large", noise(99, usize::try_from(PARTS).unwrap() * 5 * MIB));
     let server = if at_source { &world.source } else { &world.destination };
-    server.faults().add(Rule::new(Matcher::on(operation), fault).skip(skip));
+    server.faults().add(Rule::new(Matcher::on(operation), fault.clone()).skip(skip));
+    if code == "AccessDenied" && operation == "PutObject" {
+        // Whoever may not write an object may not begin one in parts: it is the same permission.
+        let upload = Matcher::on("CreateMultipartUpload");
+        server.faults().add(Rule::new(upload, fault).skip(1));
+    }
     let options = ["--part-size", "5MiB", "--multipart-threshold", "6MiB", "--concurrency", "2"];
     let done = world.copy(&options);
     done.expect(4, &["halted", code, to_do, "to resume, run:"]);
@@ -182,6 +187,25 @@ async fn a_single_object_that_is_denied_fails_alone() {
     done.expect(3, &["1 object failed", "secret", "AccessDenied", "failure list"]);
     assert_eq!(world.there().keys(DESTINATION), ["a", "z"], "{done}");
     world.source.faults().clear();
+    expect_outcomes(&world.copy_in_json(&[]), &[("copied", 1), ("equal", 2)]);
+    world.expect_equal();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_object_that_may_not_be_written_fails_alone() {
+    let world = World::new().await;
+    for key in ["a", "locked", "z"] {
+        world.put(key, key);
+    }
+    let denied = Fault::Refuse { status: 403, code: "AccessDenied" };
+    world.destination.faults().add(Rule::new(Matcher::any().key("locked"), denied));
+    let done = world.copy(&[]);
+    let words =
+        ["1 object failed", "locked", "AccessDenied", "the bucket's policy", "failure list"];
+    done.expect(3, &words);
+    assert_eq!(world.there().keys(DESTINATION), ["a", "z"], "{done}");
+    assert_eq!(world.there().open_uploads(DESTINATION), []);
+    world.destination.faults().clear();
     expect_outcomes(&world.copy_in_json(&[]), &[("copied", 1), ("equal", 2)]);
     world.expect_equal();
 }

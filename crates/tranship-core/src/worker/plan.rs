@@ -7,7 +7,7 @@
 use super::park::park;
 use super::parts::run_all;
 use super::small::{self, carry_over};
-use super::{Settled, head_if_there, source_is_gone};
+use super::{Settled, denied, head_if_there, source_is_gone};
 use crate::compare;
 use crate::error::{Disposition, ErrorKind, StageError, StoreError};
 use crate::fleet;
@@ -280,7 +280,10 @@ async fn open(stage: &Stage, mut header: Header) -> Result<Planned, StageError> 
 
 async fn create(stage: &Stage, header: Header, write: &Write) -> Result<Planned, StageError> {
     let key = header.destination_key.clone();
-    let upload = stage.destination.create_upload(&key, write).await?;
+    let upload = match stage.destination.create_upload(&key, write).await {
+        Ok(upload) => upload,
+        Err(error) => return Err(denied::judge(stage, &write.tags, error).await.into()),
+    };
     let header = protocol::opened(header, upload.clone(), stage.clock.now());
     if !rows::store(&*stage.ledger, &header).await? {
         abort_all(stage, &key, &[upload]).await?;
@@ -292,7 +295,7 @@ async fn create(stage: &Stage, header: Header, write: &Write) -> Result<Planned,
 
 /// What lies on both sides, the source's read last; `None`: the source is gone.
 async fn look(stage: &Stage, header: &Header) -> Result<Option<(Option<Head>, Head)>, StageError> {
-    let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
+    let there = denied::head_there(stage, &header.destination_key).await?;
     let source = head_if_there(stage, &*stage.source, &header.source_key).await;
     if let Some(source) = stage.judged(source)? {
         return Ok(Some((there, source)));

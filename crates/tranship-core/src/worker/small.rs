@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::BoxFuture;
 
-use super::{Settled, foresee, head_if_there, plan, source_is_gone};
+use super::{Settled, denied, foresee, head_if_there, plan, source_is_gone};
 use crate::body::{Expectation, measure};
 use crate::compare;
 use crate::error::{ErrorKind, StageError, StoreError};
@@ -121,7 +121,7 @@ async fn after_error(
 
 async fn look(stage: &Stage, key: &ObjectKey) -> Result<There, StoreError> {
     stage.progress.survey(|findings| findings.work.destination_looks += 1);
-    let head = head_if_there(stage, &*stage.destination, key).await?;
+    let head = denied::head_there(stage, key).await?;
     let condition =
         head.as_ref().map_or(Condition::Absent, |head| Condition::Is(head.identity.etag.clone()));
     Ok(There { condition, head })
@@ -336,6 +336,7 @@ async fn relay(
     };
     let expectation = Expectation { size, checksum: head.checksum, algorithms: Vec::new() };
     let (body, meter) = measure(body, expectation, stage.progress.clone());
+    let tags = write.tags.clone();
     let put = Put {
         key,
         size,
@@ -356,6 +357,7 @@ async fn relay(
             if let Some(error) = meter.read().error(source_key) {
                 return Err(error);
             }
+            let error = denied::judge(stage, &tags, error).await;
             resolve(stage, key, &head.identity, token.as_ref(), error).await.map(landed)
         }
     }
@@ -412,6 +414,7 @@ async fn server_side(
     };
     let pin = Pin::from(&head.identity);
     let bucket = &stage.transfer.source.bucket;
+    let tags = write.tags.clone();
     let put = Put {
         key,
         size: head.identity.size,
@@ -425,7 +428,10 @@ async fn server_side(
             stage.progress.moved(head.identity.size);
             Ok(landed(written))
         }
-        Err(error) => resolve(stage, key, &head.identity, token.as_ref(), error).await.map(landed),
+        Err(error) => {
+            let error = denied::judge(stage, &tags, error).await;
+            resolve(stage, key, &head.identity, token.as_ref(), error).await.map(landed)
+        }
     }
 }
 

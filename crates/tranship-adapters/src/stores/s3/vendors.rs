@@ -115,6 +115,11 @@ pub enum ListVersion {
     V2,
 }
 
+impl ListVersion {
+    /// The words of options and settings.
+    pub const WORDS: [(&str, Self); 2] = [("1", Self::V1), ("2", Self::V2)];
+}
+
 /// The ACLs of single objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acls {
@@ -124,11 +129,6 @@ pub enum Acls {
     Own,
     /// There are none.
     Absent,
-}
-
-impl ListVersion {
-    /// The words of options and settings.
-    pub const WORDS: [(&str, Self); 2] = [("1", Self::V1), ("2", Self::V2)];
 }
 
 /// What an `ETag` is made of.
