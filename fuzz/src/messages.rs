@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use tranship_core::layout::Layout;
 use tranship_core::message::{Message, Work};
 use tranship_core::ports::Row;
+use tranship_core::room::MetadataRoom;
 use tranship_core::rows::{
     Evidence, Header, Notes, PartFailures, PartGroup, Run, Scan, Stored, Task, group_of, parse,
 };
-use tranship_core::token::{SOURCE, TOKEN, Token, USER_METADATA_MAX_BYTES};
+use tranship_core::token::{SOURCE, TOKEN, Token};
 
 /// A message that can be read is written again as ASCII, and is the same when it is read again.
 pub fn message(data: &[u8]) {
@@ -79,10 +80,9 @@ pub fn token(data: &[u8]) {
     let user = user.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let Some(token) = Token::read(&BTreeMap::from(user)) else { return };
     let mut user = BTreeMap::new();
-    if token.write(&mut user) {
+    if token.write(&mut user, &MetadataRoom::ASSUMED) {
         assert_eq!(Token::read(&user), Some(token));
-        let bytes: usize = user.iter().map(|(name, value)| name.len() + value.len()).sum();
-        assert!(bytes <= USER_METADATA_MAX_BYTES);
+        assert!(MetadataRoom::ASSUMED.holds(&user));
     } else {
         assert!(user.is_empty());
     }

@@ -9,6 +9,7 @@ use tranship_core::layout::Layout;
 use tranship_core::loss::Losses;
 use tranship_core::object::{ETag, Identity, Millis, ObjectKey, PartNumber, UploadId};
 use tranship_core::protocol::COMPLETION_LEASE_MS;
+use tranship_core::room::MetadataRoom;
 use tranship_core::rows::{AccountRef, Bits, Header, PartGroup, Status, TaskId};
 use tranship_core::store::{Attributes, Condition, Head, OpenUpload, Part};
 use tranship_core::token::Token;
@@ -335,7 +336,7 @@ pub(crate) fn head(object: Object, uploads: &[Upload], parts: u8) -> Option<Head
                 random: upload.random.into(),
                 source: identity(upload.generation, parts),
             };
-            assert!(token.write(&mut user));
+            assert!(token.write(&mut user, &MetadataRoom::ASSUMED));
         }
     }
     Some(Head {

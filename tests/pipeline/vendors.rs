@@ -11,6 +11,7 @@ use tranship_core::location::{Location, Transfer};
 use tranship_core::loss::Loss;
 use tranship_core::outcome::Outcome;
 use tranship_core::policy::{DeleteGuard, Policy};
+use tranship_core::room::MetadataRoom;
 use tranship_server::{Dialect, Fault, Matcher, Properties, Rule, Server, ServerOptions};
 use tranship_tests::keys::HOSTILE;
 use tranship_tests::rig::{self, MIB, Report, credentials, noise, settings_at};
@@ -387,4 +388,90 @@ async fn a_domain_of_the_buckets_own_is_an_endpoint() {
     let parts = Parts { source: of_bucket, ..pair.parts(Policy::default()) };
     rig::run(parts, None).await.unwrap().expect(&[("copied", 1)]);
     pair.expect_equal("a domain of the bucket's own");
+}
+
+/// Metadata by name and length of value: what the vendor takes to the last byte, what it does not, and what is
+/// said of that.
+type Rich = &'static [(&'static str, usize)];
+const METADATA: [(Dialect, &str, Rich, &[(Rich, &str)]); 5] = [
+    (
+        Dialect::Amazon,
+        "s3",
+        &[("a", 1_000), ("my_key", 1_041)],
+        &[(&[("a", 1_000), ("my_key", 1_042)], "takes 2048")],
+    ),
+    (
+        Dialect::Oss,
+        "oss",
+        &[("a", 4_084), ("b-2", 4_081)],
+        &[(&[("a", 4_084), ("b-2", 4_082)], "takes 8191"), (&[("my_key", 1)], "one is my_key")],
+    ),
+    (
+        Dialect::Cos,
+        "cos",
+        &[("a", 2_036), ("b", 2_036)],
+        &[
+            (&[("a", 2_037)], "takes 2048"),
+            (&[("a", 2_036), ("b", 2_036), ("c", 1)], "takes 4096"),
+            (&[("my_key", 1)], "one is my_key"),
+        ],
+    ),
+    (
+        Dialect::Kodo,
+        "kodo",
+        &[("a", 1_000), ("my_key", 17)],
+        &[(&[("a", 1_000), ("my_key", 18)], "takes 1024")],
+    ),
+    (
+        Dialect::Gcs,
+        "gs",
+        &[("a", 4_096), ("my_key", 4_089)],
+        &[(&[("a", 4_096), ("my_key", 4_090)], "takes 8192"), (&[("a", 4_097)], "takes 4096")],
+    ),
+];
+
+/// What does not fit fails its object with a reason, small or large, and nothing of it is left away. So it is
+/// where the row says too much: then the store refuses it.
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_that_a_vendor_does_not_take_fails_its_object_with_a_reason() {
+    for (dialect, scheme, fits, refused) in METADATA {
+        let pair = Pair::to(dialect, scheme, false).await;
+        let put = |key: &str, size: usize, rich: Rich| {
+            let metadata = rich.iter().map(|(name, len)| ((*name).to_owned(), "x".repeat(*len)));
+            let properties = Properties { metadata: metadata.collect(), ..Properties::default() };
+            let store = pair.source.server.store();
+            store.put_with(pair.source.bucket, key, noise(1, size), properties, vec![]);
+        };
+        put("fits", 500, fits);
+        for (n, (rich, _)) in refused.iter().enumerate() {
+            put(&format!("refused/{n}"), 500, rich);
+            put(&format!("refused/{n}/large"), 7 * MIB, rich);
+        }
+        let failed = u64::try_from(refused.len() * 2).unwrap();
+        let report = pair.copy(in_parts()).await;
+        report.expect(&[("copied", 1), ("failed", failed)]);
+        for note in &report.failures {
+            let reason = note.reason.as_deref().unwrap();
+            let n: usize = note.key.as_str().split('/').nth(1).unwrap().parse().unwrap();
+            assert!(reason.contains(refused[n].1), "{scheme} {}: {reason}", note.key);
+            assert!(reason.contains("at the source"), "what to do: {reason}");
+        }
+        let there = pair.destination.server.store();
+        assert_eq!(pair.destination.keys(), ["fits"], "{scheme}");
+        assert_eq!(there.open_uploads(pair.destination.bucket), [], "{scheme}");
+        let object = there.get(pair.destination.bucket, "fits").unwrap();
+        let kept = |name: &str, len: usize| {
+            object.properties.metadata.get(name).is_some_and(|value| value.len() == len)
+        };
+        assert!(fits.iter().all(|(name, len)| kept(name, *len)), "{scheme}");
+        // A row that admits everything: the store itself refuses, and the outcome is the same.
+        let mut parts = pair.parts(in_parts());
+        parts.policy.room = MetadataRoom::ASSUMED;
+        let report = rig::run(parts, None).await.unwrap();
+        report.expect(&[("equal", 1), ("failed", failed)]);
+        let codes = ["MetadataTooLarge", "InvalidArgument"];
+        let says = |note: &str| codes.iter().any(|code| note.contains(code));
+        assert!(report.failures.iter().all(|note| says(note.reason.as_deref().unwrap())));
+        assert_eq!(pair.destination.keys(), ["fits"], "{scheme}");
+    }
 }

@@ -4,6 +4,7 @@ use tranship_adapters::stores::s3::vendors::{Acls, Vendor};
 use tranship_core::forecast::{self, Band, Egress, Forecast, PRICES, Pair, Rates, Terms};
 use tranship_core::outcome::{Account, Count, Outcome};
 use tranship_core::policy::{Policy, ServerSide};
+use tranship_core::room::MetadataRoom;
 use tranship_core::store::BucketFacts;
 use tranship_core::survey::{Findings, GrantSample, Grants};
 
@@ -218,7 +219,7 @@ fn losses(made: &Made<'_>) -> Vec<LossLine> {
         let what = "part layout: parts that S3 does not take; the copies have another ETag";
         lines.push(LossLine::listed(what, findings.layouts_lost));
     }
-    lines.extend(sampled(findings));
+    lines.extend(sampled(findings, &policy.room));
     lines
 }
 
@@ -290,14 +291,18 @@ fn class_text(class: &str, policy: &Policy, outlook: &Outlook) -> String {
     }
 }
 
-fn sampled(findings: &Findings) -> Vec<LossLine> {
+fn sampled(findings: &Findings, room: &MetadataRoom) -> Vec<LossLine> {
     let sample = &findings.sample;
     let of = sample.looked_at;
     let mut lines: Vec<_> =
         sample.losses.iter().map(|(loss, n)| LossLine::sampled(loss.name(), n, of)).collect();
-    if sample.metadata_too_large > 0 {
-        let what = "user metadata of more than the 2,048 bytes that S3 takes: would fail";
-        lines.push(LossLine::sampled(what, sample.metadata_too_large, of));
+    if sample.metadata_unfit > 0 {
+        let what = if room.is_assumed {
+            "user metadata of more than the 2,048 bytes that S3 takes: would fail where the destination takes no more"
+        } else {
+            "user metadata that the destination does not take: would fail, as each named above"
+        };
+        lines.push(LossLine::sampled(what, sample.metadata_unfit, of));
     }
     let lost = sample.multipart - sample.layouts_kept.min(sample.multipart);
     if lost > 0 {

@@ -3,6 +3,7 @@
 use regex::RegexSet;
 
 use crate::object::{ETag, ETagForm, Millis, ObjectKey};
+use crate::room::MetadataRoom;
 
 /// When two objects are held to be equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +107,8 @@ pub struct Policy {
     pub part_size_bytes: Option<u64>,
     /// Objects of this size and above are left to processes without a time limit, if there are any.
     pub large_object_bytes: Option<u64>,
+    /// What the destination takes of user metadata.
+    pub room: MetadataRoom,
     /// Whether the destination honours conditions on writes.
     pub fenced: bool,
     /// Whether the source's `ETag`s of the form `…-N` follow from the MD5s of its parts, so that a copy
@@ -203,6 +206,7 @@ impl Default for Policy {
             multipart_threshold_bytes: 64 << 20,
             part_size_bytes: None,
             large_object_bytes: None,
+            room: MetadataRoom::ASSUMED,
             fenced: true,
             composites_follow: true,
             source_lists_late: false,

@@ -69,8 +69,8 @@ pub struct Sample {
     pub first_refusal: Option<String>,
     pub losses: LossCounts,
     pub tagged: u64,
-    /// More user metadata than S3 takes.
-    pub metadata_too_large: u64,
+    /// User metadata that the destination does not take, or would not if it were Amazon S3.
+    pub metadata_unfit: u64,
     /// Uploaded in parts; and of these, how many can keep their parts, and with them their `ETag`.
     pub multipart: u64,
     pub layouts_kept: u64,

@@ -9,12 +9,11 @@ use std::collections::BTreeMap;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::object::{ETag, Identity, Millis, VersionId};
+use crate::room::MetadataRoom;
 
 /// The metadata names, as stores return them: in lower case.
 pub const TOKEN: &str = "tranship-token";
 pub const SOURCE: &str = "tranship-source";
-/// What S3 allows for names and values of user metadata together.
-pub const USER_METADATA_MAX_BYTES: usize = 2_048;
 
 /// Who wrote an object, and from what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,9 +45,9 @@ impl Token {
         })
     }
 
-    /// Adds the token to user metadata; `false`, and no change, if both do not fit together: the
+    /// Adds the token to user metadata; `false`, and no change, if both do not find room together: the
     /// user's own is never dropped.
-    pub fn write(&self, user: &mut BTreeMap<String, String>) -> bool {
+    pub fn write(&self, user: &mut BTreeMap<String, String>, room: &MetadataRoom) -> bool {
         let token = format!("{}:{}:{:016x}", self.transfer, self.epoch, self.random);
         let version = self.source.version.as_ref().map_or("", |v| v.0.as_str());
         let source = format!(
@@ -58,13 +57,14 @@ impl Token {
             self.source.modified.0,
             encode(version)
         );
-        let ours = TOKEN.len() + token.len() + SOURCE.len() + source.len();
-        if user_metadata_bytes(user) + ours > USER_METADATA_MAX_BYTES {
-            return false;
+        let mut both = user.clone();
+        both.insert(TOKEN.to_owned(), token);
+        both.insert(SOURCE.to_owned(), source);
+        let fits = room.holds(&both);
+        if fits {
+            *user = both;
         }
-        user.insert(TOKEN.to_owned(), token);
-        user.insert(SOURCE.to_owned(), source);
-        true
+        fits
     }
 }
 
@@ -72,11 +72,6 @@ impl Token {
 pub fn strip(user: &mut BTreeMap<String, String>) {
     user.remove(TOKEN);
     user.remove(SOURCE);
-}
-
-/// What names and values of user metadata take together.
-pub(crate) fn user_metadata_bytes(user: &BTreeMap<String, String>) -> usize {
-    user.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
 fn encode(text: &str) -> String {
@@ -112,7 +107,7 @@ mod tests {
             [token("abc-3", None), token("a;b:c\u{e9}", Some("v;1")), token("\"W/a\"", None)]
         {
             let mut user = BTreeMap::from([("owner".to_owned(), "me".to_owned())]);
-            assert!(token.write(&mut user));
+            assert!(token.write(&mut user, &MetadataRoom::ASSUMED));
             assert_eq!(Token::read(&user), Some(token));
             strip(&mut user);
             assert_eq!(user.len(), 1);
@@ -122,7 +117,7 @@ mod tests {
     #[test]
     fn a_token_never_drops_what_the_user_wrote() {
         let mut user = BTreeMap::from([("big".to_owned(), "x".repeat(2_000))]);
-        assert!(!token("abc", None).write(&mut user));
+        assert!(!token("abc", None).write(&mut user, &MetadataRoom::ASSUMED));
         assert_eq!(user.len(), 1);
     }
 
@@ -155,8 +150,8 @@ mod tests {
             };
             let token = Token { transfer, epoch, random, source };
             let mut user = BTreeMap::new();
-            if token.write(&mut user) {
-                prop_assert!(user_metadata_bytes(&user) <= USER_METADATA_MAX_BYTES);
+            if token.write(&mut user, &MetadataRoom::ASSUMED) {
+                prop_assert!(MetadataRoom::ASSUMED.holds(&user));
                 prop_assert!(user.values().all(|value| value.is_ascii()));
                 prop_assert_eq!(Token::read(&user), Some(token));
             } else {
@@ -170,7 +165,7 @@ mod tests {
             let user = user.map(|(name, value)| (name.to_owned(), value));
             if let Some(token) = Token::read(&user.into()) {
                 let mut user = BTreeMap::new();
-                prop_assert!(token.write(&mut user));
+                prop_assert!(token.write(&mut user, &MetadataRoom::ASSUMED));
                 prop_assert_eq!(Token::read(&user), Some(token));
             }
         }

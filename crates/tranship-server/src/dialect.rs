@@ -69,6 +69,7 @@ impl Dialect {
         options.default_checksum = false;
         options.encode_listing &= vendor.lists.encodes;
         options.minimum_part = options.minimum_part.min(vendor.minimum_part);
+        options.metadata_limit = usize::MAX;
         if options.etags == EtagMode::Md5 {
             options.etags = vendor.etags;
         }
@@ -122,6 +123,22 @@ struct Lists {
     types: bool,
 }
 
+/// What a vendor takes of user metadata, in bytes.
+struct UserMetadata {
+    /// All headers together.
+    total: usize,
+    /// One header.
+    entry: usize,
+    name: usize,
+    value: usize,
+    /// Whether the whole names of the headers count, and not only what is the user's of them.
+    whole_names: bool,
+    /// Whether names are letters, digits and hyphens alone.
+    plain_names: bool,
+    too_large: Refusal,
+    bad_name: Refusal,
+}
+
 /// The header of a write that must not replace anything.
 struct CreateOnly {
     header: &'static str,
@@ -152,6 +169,7 @@ struct Vendor {
     newer_delete_checksum: bool,
     longest_key: usize,
     key_too_long: Refusal,
+    metadata: UserMetadata,
     /// Storage classes, by the name over the S3 API and by the vendor's own.
     classes: &'static [(&'static str, &'static str)],
     archive_classes: &'static [&'static str],

@@ -81,6 +81,8 @@ pub struct ServerOptions {
     pub conditional_writes: bool,
     /// The least size of all parts but the last; Amazon S3's is 5 MiB.
     pub minimum_part: u64,
+    /// Bytes of user metadata that an object may have; Amazon S3 takes 2 KB.
+    pub metadata_limit: usize,
 }
 
 impl Default for ServerOptions {
@@ -99,6 +101,7 @@ impl Default for ServerOptions {
             default_checksum: true,
             conditional_writes: true,
             minimum_part: 5 << 20,
+            metadata_limit: 2 << 10,
         }
     }
 }

@@ -19,11 +19,11 @@ use tranship_core::object::{
     VersionId,
 };
 use tranship_core::ports::Clock;
+use tranship_core::room::MetadataRoom;
 use tranship_core::store::{
     BucketFacts, Completion, Condition, CopySource, Head, ListPage, ListRequest, Listed,
     ObjectStore, OpenUpload, Part, PartPage, Pin, Put, Read, Write, Written,
 };
-use tranship_core::token::USER_METADATA_MAX_BYTES;
 
 pub use object::{Digests, Object};
 use object::{Piece, Upload, assemble, length, receive};
@@ -342,11 +342,10 @@ fn check(
 }
 
 fn check_write(call: &Call<'_>, key: &ObjectKey, write: &Write) -> Result<(), StoreError> {
-    let user: usize = write.attributes.user.iter().map(|(n, value)| n.len() + value.len()).sum();
     if key.as_str().is_empty() || key.as_str().len() > KEY_LENGTH_MAX_BYTES {
         return Err(call.error(ErrorKind::Invalid, "the key is empty or too long"));
     }
-    if user > USER_METADATA_MAX_BYTES {
+    if !MetadataRoom::ASSUMED.holds(&write.attributes.user) {
         return Err(call.error(ErrorKind::Invalid, "the user metadata is too large"));
     }
     Ok(())

@@ -145,3 +145,27 @@ async fn what_a_vendor_refuses_is_explained() {
         world.source.faults().clear();
     }
 }
+
+/// What a look shows of metadata that the destination does not take, a plan names with its key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_names_metadata_that_the_destination_does_not_take() {
+    let options = ServerOptions { dialect: Dialect::Oss, ..ServerOptions::default() };
+    let world = World::with(ServerOptions::default(), options).await;
+    world.there().create_bucket(BUCKET);
+    world.put("plain", "bytes");
+    for (key, name, len) in [("too much", "m", 9_000), ("odd", "my_key", 1)] {
+        let metadata = BTreeMap::from([(name.to_owned(), "x".repeat(len))]);
+        let rich = Properties { metadata, ..Properties::default() };
+        world.here().put_with(SOURCE, key, "bytes", rich, vec![]);
+    }
+    let (from, to) = (format!("s3://{SOURCE}"), format!("oss://{BUCKET}"));
+    let region = ["--destination-region", "cn-hangzhou"];
+    let planned = run(world.planning_at(&from, &to, &region));
+    for words in ["too much", "takes 8191", "odd", "one is my_key", "would fail, as each named"] {
+        assert!(planned.out.contains(words) || planned.err.contains(words), "{words}: {planned}");
+    }
+    assert_eq!(world.there().keys(BUCKET).len(), 0);
+    let done = run(world.copying_at(&from, &to, &region));
+    done.expect(3, &["2 objects failed", "too much", "takes 8191", "odd", "one is my_key"]);
+    assert_eq!(world.there().keys(BUCKET), ["plain"]);
+}

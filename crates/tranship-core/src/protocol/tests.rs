@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::layout::Layout;
 use crate::object::{ObjectKey, UploadId};
+use crate::room::MetadataRoom;
 use crate::rows::{Bits, TaskId};
 use crate::store::Attributes;
 
@@ -49,7 +50,7 @@ fn there(etag: &str, token: Option<(u64, u64)>) -> Head {
     let mut user = BTreeMap::new();
     if let Some((epoch, random)) = token {
         let token = Token { transfer: "t".to_owned(), epoch, random, source: identity("s-4") };
-        assert!(token.write(&mut user));
+        assert!(token.write(&mut user, &MetadataRoom::ASSUMED));
     }
     Head {
         identity: Identity { etag: ETag::new(etag), ..identity("") },

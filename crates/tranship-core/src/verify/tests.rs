@@ -4,6 +4,7 @@ use super::*;
 use crate::checksum::{Algorithm, Checksum};
 use crate::object::{Identity, Millis, VersionId};
 use crate::outcome::Count;
+use crate::room::MetadataRoom;
 use crate::store::Attributes;
 
 const MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
@@ -128,7 +129,10 @@ fn token_of(etag: &str) -> std::collections::BTreeMap<String, String> {
         modified: Millis(9),
     };
     let mut user = std::collections::BTreeMap::new();
-    assert!(Token { transfer: "t".to_owned(), epoch: 1, random: 2, source }.write(&mut user));
+    assert!(
+        Token { transfer: "t".to_owned(), epoch: 1, random: 2, source }
+            .write(&mut user, &MetadataRoom::ASSUMED)
+    );
     user
 }
 

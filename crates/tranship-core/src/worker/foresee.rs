@@ -16,7 +16,6 @@ use crate::outcome::{Count, Outcome};
 use crate::stage::Stage;
 use crate::store::Head;
 use crate::survey::Findings;
-use crate::token::{self, USER_METADATA_MAX_BYTES};
 
 /// The outcome that a copy of this object would have; adds what is found to the survey.
 pub(super) async fn foresee(
@@ -45,6 +44,9 @@ pub(super) async fn foresee(
         && class.as_deref().is_some_and(is_archive_class)
     {
         return Ok(Outcome::Archived);
+    }
+    if let Some(head) = &source {
+        check_metadata(stage, entry, head, is_sampled == Some(true))?;
     }
     let Some(identity) = identity(entry, source.as_ref()) else { return Ok(Outcome::Copied) };
     let policy = &stage.policy;
@@ -91,6 +93,22 @@ fn check_upload(key: &ObjectKey) -> Result<(), StoreError> {
     Err(StoreError::new(ErrorKind::Invalid, format!("CreateMultipartUpload {key}"), text))
 }
 
+/// Refuses user metadata that the destination is known not to take.
+fn check_metadata(
+    stage: &Stage,
+    entry: &Entry,
+    head: &Head,
+    is_sampled: bool,
+) -> Result<(), StoreError> {
+    let (carried, ..) = attributes(&stage.policy, head, None);
+    let Some(why) = stage.policy.room.refusal(&carried.user) else { return Ok(()) };
+    stage.progress.survey(|findings| {
+        findings.sample.looked_at += u64::from(is_sampled);
+        findings.sample.metadata_unfit += u64::from(is_sampled);
+    });
+    Err(StoreError::new(ErrorKind::Invalid, format!("carry over {}", entry.key), why))
+}
+
 /// As a look shows it, or else the listing.
 fn identity(entry: &Entry, source: Option<&Head>) -> Option<Identity> {
     if let Some(head) = source {
@@ -124,8 +142,7 @@ async fn sample(stage: &Stage, entry: &Entry, head: &Head, way: Way) {
         sample.looked_at += 1;
         sample.losses.add(&losses);
         sample.tagged += u64::from(head.tag_count > 0);
-        let bytes = token::user_metadata_bytes(&carried.user);
-        sample.metadata_too_large += u64::from(bytes > USER_METADATA_MAX_BYTES);
+        sample.metadata_unfit += u64::from(!stage.policy.room.holds(&carried.user));
         sample.multipart += u64::from(is_multipart);
         sample.layouts_kept += u64::from(keeps_layout);
     });

@@ -461,6 +461,9 @@ pub(super) async fn carry_over(
     token: Option<Token>,
 ) -> Result<Carried, StoreError> {
     let (attributes, token, mut losses) = attributes(&stage.policy, head, token);
+    if let Some(why) = stage.policy.room.refusal(&attributes.user) {
+        return Err(StoreError::new(ErrorKind::Invalid, format!("carry over {source_key}"), why));
+    }
     let mut tags = Vec::new();
     if head.tag_count > 0 && stage.policy.tags {
         let version = head.identity.version.as_ref();
@@ -492,7 +495,7 @@ pub(super) fn attributes(
     }
     let wanted = token.filter(|_| policy.token);
     let wants = wanted.is_some();
-    let token = wanted.filter(|token| token.write(&mut attributes.user));
+    let token = wanted.filter(|token| token.write(&mut attributes.user, &policy.room));
     if wants && token.is_none() {
         losses.insert(Loss::Token);
     }

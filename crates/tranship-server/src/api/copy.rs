@@ -130,7 +130,7 @@ impl Api {
             .metadata_directive
             .as_ref()
             .is_some_and(|it| it.as_str() == MetadataDirective::REPLACE);
-        let asked = properties_of!(input)?;
+        let asked = properties_of!(input, self.options.metadata_limit)?;
         let mut properties = if replace {
             asked.clone()
         } else {
@@ -143,7 +143,7 @@ impl Api {
         properties.server_side_encryption = asked.server_side_encryption;
         properties.kms_key_id = asked.kms_key_id;
         properties.bucket_key_enabled = asked.bucket_key_enabled;
-        check_metadata(&properties.metadata)?;
+        check_metadata(&properties.metadata, self.options.metadata_limit)?;
         let CopySource::Bucket { bucket, key, .. } = &input.copy_source else {
             return Err(s3_error!(NotImplemented));
         };

@@ -55,7 +55,7 @@ impl Api {
         read_as_latin1(&mut request.input.metadata, &request.headers);
         let input = &request.input;
         check_key(&input.key)?;
-        let properties = properties_of!(input)?;
+        let properties = properties_of!(input, self.options.metadata_limit)?;
         let tags = parse_tags(input.tagging.as_ref())?;
         let (algorithm, checksum_type) = checksum_choice(input)?;
         let mut upload = Upload {

@@ -4,11 +4,10 @@ use s3s::dto::{Metadata, TaggingHeader};
 use s3s::{S3Result, s3_error};
 
 /// Amazon S3's limit on names and values of user metadata together.
-const METADATA_LIMIT: usize = 2048;
 
 /// The properties out of an input that has them by their usual names.
 macro_rules! properties_of {
-    ($input:expr) => {{
+    ($input:expr, $limit:expr) => {{
         let properties = $crate::store::Properties {
             content_type: $input.content_type.clone(),
             content_encoding: $crate::api::properties::encoding($input.content_encoding.as_deref()),
@@ -30,7 +29,7 @@ macro_rules! properties_of {
             bucket_key_enabled: $input.bucket_key_enabled,
             metadata: $input.metadata.clone().unwrap_or_default().into_iter().collect(),
         };
-        $crate::api::properties::check_metadata(&properties.metadata).map(|()| properties)
+        $crate::api::properties::check_metadata(&properties.metadata, $limit).map(|()| properties)
     }};
 }
 
@@ -74,9 +73,10 @@ pub(super) fn read_as_latin1(metadata: &mut Option<Metadata>, headers: &http::He
 
 pub(super) fn check_metadata(
     metadata: &std::collections::BTreeMap<String, String>,
+    limit: usize,
 ) -> S3Result<()> {
     let size: usize = metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if size > METADATA_LIMIT {
+    if size > limit {
         return Err(s3_error!(
             MetadataTooLarge,
             "Your metadata headers exceed the maximum allowed metadata size"

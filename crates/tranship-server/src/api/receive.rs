@@ -113,7 +113,7 @@ impl Api {
     /// Checks what can be checked of a `PutObject` before its body comes.
     fn admit_object(&self, input: &PutObjectInput) -> S3Result<(Properties, Tags, Backend)> {
         check_key(&input.key)?;
-        let properties = properties_of!(input)?;
+        let properties = properties_of!(input, self.options.metadata_limit)?;
         let tags = parse_tags(input.tagging.as_ref())?;
         let mut buckets = self.store.lock();
         let bucket = enter(&mut buckets, &caller_of!(input), Access::Write)?;

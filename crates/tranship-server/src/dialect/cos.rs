@@ -3,7 +3,7 @@
 //! Numbers are those of pages below <https://www.tencentcloud.com/document/product/436/>; where no documentation says
 //! what the S3 API does, the live tests of <https://github.com/finch-xu/BucketCat> do.
 
-use super::{Asked, CreateOnly, Described, Failure, Lists, Refusal, Vendor};
+use super::{Asked, CreateOnly, Described, Failure, Lists, Refusal, UserMetadata, Vendor};
 use crate::options::EtagMode;
 use crate::store::Form;
 use http::{HeaderMap, HeaderValue, header};
@@ -42,6 +42,21 @@ pub(super) const VENDOR: Vendor = Vendor {
     // 13324
     longest_key: 850,
     key_too_long: Refusal::new(400, "KeyTooLong", "Your key is too long."),
+    // 7749. Its codes are documented nowhere; these are Amazon's.
+    metadata: UserMetadata {
+        total: 4 << 10,
+        entry: 2 << 10,
+        name: usize::MAX,
+        value: usize::MAX,
+        whole_names: true,
+        plain_names: true,
+        too_large: Refusal::new(
+            400,
+            "MetadataTooLarge",
+            "Your metadata headers exceed the maximum allowed metadata size.",
+        ),
+        bad_name: Refusal::new(400, "InvalidArgument", "The metadata header is not valid."),
+    },
     // 7746; that they have the same names over the S3 API is believed.
     classes: &[
         ("STANDARD", "STANDARD"),

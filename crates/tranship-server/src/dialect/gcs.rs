@@ -3,7 +3,7 @@
 //! Pages are below <https://cloud.google.com/storage/docs/>; what answers to S3-signed requests hold is what the
 //! vendor's own client reads from them (`googlecloudsdk/api_lib/storage/gcs_xml` of its command line tools).
 
-use super::{Asked, CreateOnly, Described, Failure, Lists, Refusal, Vendor, gunzip};
+use super::{Asked, CreateOnly, Described, Failure, Lists, Refusal, UserMetadata, Vendor, gunzip};
 use crate::options::EtagMode;
 use crate::store::{Form, Object, Properties};
 use base64::Engine;
@@ -50,6 +50,17 @@ pub(super) const VENDOR: Vendor = Vendor {
     newer_delete_checksum: true,
     longest_key: 1024,
     key_too_long: Refusal::new(400, "KeyTooLong", "The key is too long."),
+    // `reference/rpc/google.storage.v1`, ServiceConstants; the code is among those of `xml-api/reference-status`.
+    metadata: UserMetadata {
+        total: 8 << 10,
+        entry: usize::MAX,
+        name: 1 << 10,
+        value: 4 << 10,
+        whole_names: false,
+        plain_names: false,
+        too_large: METADATA_TOO_LARGE,
+        bad_name: METADATA_TOO_LARGE,
+    },
     // `aws-simple-migration`: a storage class is one of these; all are read at once.
     classes: &[
         ("STANDARD", "STANDARD"),
@@ -78,6 +89,12 @@ pub(super) const VENDOR: Vendor = Vendor {
     no_lifecycle: Some("<?xml version='1.0' encoding='UTF-8'?><LifecycleConfiguration/>"),
     error,
 };
+
+const METADATA_TOO_LARGE: Refusal = Refusal::new(
+    400,
+    "MetadataTooLarge",
+    "Your metadata headers exceed the maximum allowed metadata size.",
+);
 
 const PRECONDITION: Refusal = Refusal::new(
     412,

@@ -2,7 +2,7 @@
 //!
 //! <https://developer.qiniu.com/kodo/4087/compatible-s3-api>, unless a rule names another source.
 
-use super::{Failure, Lists, Refusal, Vendor};
+use super::{Failure, Lists, Refusal, UserMetadata, Vendor};
 use crate::options::EtagMode;
 
 pub(super) const VENDOR: Vendor = Vendor {
@@ -32,6 +32,18 @@ pub(super) const VENDOR: Vendor = Vendor {
     // Believed of the native API.
     longest_key: 750,
     key_too_long: Refusal::new(400, "KeyTooLongError", "Your key is too long."),
+    // <https://developer.qiniu.com/kodo/8567/settings-file-meta-information> says so of the native metadata. What its form
+    // admits of characters and lengths is the console's. Codes are Amazon's, as believed.
+    metadata: UserMetadata {
+        total: 1 << 10,
+        entry: usize::MAX,
+        name: usize::MAX,
+        value: usize::MAX,
+        whole_names: false,
+        plain_names: false,
+        too_large: METADATA_TOO_LARGE,
+        bad_name: METADATA_TOO_LARGE,
+    },
     // Archives that are read at once are no archives here.
     classes: &[
         ("STANDARD", "STANDARD"),
@@ -69,6 +81,12 @@ pub(super) const VENDOR: Vendor = Vendor {
         vec![("Resource", failure.host.clone()), ("RequestId", failure.request_id.clone())]
     },
 };
+
+const METADATA_TOO_LARGE: Refusal = Refusal::new(
+    400,
+    "MetadataTooLarge",
+    "Your metadata headers exceed the maximum allowed metadata size",
+);
 
 const NOT_IMPLEMENTED: Refusal = Refusal::new(
     501,

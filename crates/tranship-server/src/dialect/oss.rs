@@ -3,7 +3,7 @@
 //! "S3 API on OSS: supported operations and limitations",
 //! <https://help.aliyun.com/en/oss/developer-reference/compatibility-with-amazon-s3>, unless a rule names another page.
 
-use super::{Asked, CreateOnly, Described, Failure, Lists, Refusal, Vendor};
+use super::{Asked, CreateOnly, Described, Failure, Lists, Refusal, UserMetadata, Vendor};
 use crate::options::EtagMode;
 use crate::store::Form;
 use base64::Engine;
@@ -58,6 +58,25 @@ pub(super) const VENDOR: Vendor = Vendor {
     // <https://help.aliyun.com/en/oss/user-guide/0016-00000002>
     longest_key: 1023,
     key_too_long: INVALID_NAME,
+    // <https://help.aliyun.com/en/oss/user-guide/0011-00000002>: the whole is less than 8 KB. Another page, 0011-00000005,
+    // admits nothing but letters, digits and hyphens in values, which examples of the vendor's own break.
+    metadata: UserMetadata {
+        total: 8191,
+        entry: usize::MAX,
+        name: usize::MAX,
+        value: usize::MAX,
+        whole_names: true,
+        plain_names: true,
+        too_large: Refusal::new(
+            400,
+            "InvalidArgument",
+            "The total size of the user metadata exceeds the limit.",
+        )
+        .saying(&[("EC", "0011-00000002")]),
+        // <https://help.aliyun.com/en/oss/user-guide/0011-00000004>
+        bad_name: Refusal::new(400, "InvalidArgument", "The user metadata has an invalid name.")
+            .saying(&[("EC", "0011-00000004")]),
+    },
     // Three of them are the page's; that the colder ones look like this is believed and written down nowhere.
     classes: &[
         ("STANDARD", "Standard"),

@@ -1,6 +1,6 @@
 //! A request: what of it a vendor refuses, and what of it the S3 service behind is to see.
 
-use super::{Asked, CreateOnly, Interpreter, Refusal, gate};
+use super::{Asked, CreateOnly, Interpreter, Refusal, Vendor, gate};
 use crate::front::unframe;
 use crate::store::{Form, Object, Store};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
@@ -79,6 +79,9 @@ impl Interpreter {
         }
         if asked.facts.key.len() > vendor.longest_key {
             return Err(vendor.key_too_long);
+        }
+        if asked.creates() {
+            check_metadata(vendor, asked.headers)?;
         }
         let conditional = ["if-match", "if-none-match"].iter().any(|it| asked.header(it).is_some());
         if let Some(refusal) = vendor.write_conditions
@@ -248,6 +251,29 @@ impl Interpreter {
         }
         query
     }
+}
+
+fn check_metadata(vendor: &Vendor, headers: &HeaderMap) -> Result<(), Refusal> {
+    let limits = &vendor.metadata;
+    let (own, prefix) = (format!("{}meta-", vendor.prefix), "x-amz-meta-");
+    let mut total = 0;
+    for (header, value) in headers {
+        let header = header.as_str();
+        let Some(name) = header.strip_prefix(prefix).or_else(|| header.strip_prefix(&own)) else {
+            continue;
+        };
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if limits.plain_names && !name.bytes().all(is_plain) {
+            return Err(limits.bad_name);
+        }
+        let counted = if limits.whole_names { header.len() } else { name.len() };
+        let entry = counted + value.len();
+        total += entry;
+        if name.len() > limits.name || value.len() > limits.value || entry > limits.entry {
+            return Err(limits.too_large);
+        }
+    }
+    if total > limits.total { Err(limits.too_large) } else { Ok(()) }
 }
 
 fn create_only(asked: &Asked<'_>, rule: &CreateOnly, way: &mut Way) -> Result<(), Refusal> {

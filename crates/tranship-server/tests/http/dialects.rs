@@ -11,6 +11,8 @@ mod cos;
 mod gcs;
 #[path = "dialects/kodo.rs"]
 mod kodo;
+#[path = "dialects/metadata.rs"]
+mod metadata;
 #[path = "dialects/oss.rs"]
 mod oss;
 #[path = "dialects/signature.rs"]

@@ -10,6 +10,7 @@ mod table;
 
 use tranship_core::checksum::{Algorithm, Checksum};
 use tranship_core::policy::{Policy, ServerSide};
+use tranship_core::room::MetadataRoom;
 
 pub use self::facts::{Facts, NAMES as FACTS, SideFacts};
 pub use self::table::{AMAZON, COMPATIBLE, VENDORS};
@@ -89,6 +90,8 @@ pub struct Quirks {
     /// change that header on its way.
     pub accepts_gzip: bool,
     pub acls: Acls,
+    /// What is taken of user metadata.
+    pub metadata: MetadataRoom,
     /// Storage classes: the store's name, and Amazon's for what is nearest to it. What an object of
     /// such a class costs and whether it must be restored is Amazon's, then.
     pub classes: &'static [(&'static str, &'static str)],
@@ -248,6 +251,7 @@ pub fn abiding(policy: Policy, source: &Vendor, destination: &Vendor) -> Policy 
         fenced: policy.fenced && destination.quirks.conditions,
         composites_follow: source.quirks.etags == ETags::Md5,
         source_lists_late: source.quirks.lists_late,
+        room: destination.quirks.metadata,
         server_side,
         ..policy
     }

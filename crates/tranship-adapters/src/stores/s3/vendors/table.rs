@@ -1,5 +1,7 @@
 //! The rows.
 
+use tranship_core::room::MetadataRoom;
+
 use super::{Acls, ChecksumHeader, ETags, Endpoints, ListVersion, Permissions, Quirks, Vendor};
 
 /// What every store can be asked for that speaks the protocol at all.
@@ -20,8 +22,12 @@ const CAREFUL: Quirks = Quirks {
     checksum: None,
     accepts_gzip: false,
     acls: Acls::Shown,
+    metadata: MetadataRoom::ASSUMED,
     classes: &[],
 };
+
+/// What a vendor documents of user metadata, to which its row adds what else it says.
+const METADATA: MetadataRoom = MetadataRoom { is_assumed: false, ..MetadataRoom::ASSUMED };
 
 pub static AMAZON: Vendor = Vendor {
     kind: "amazon-s3",
@@ -29,11 +35,21 @@ pub static AMAZON: Vendor = Vendor {
     name: "Amazon S3",
     hosts: &[".amazonaws.com", ".amazonaws.com.cn"],
     endpoints: None,
-    quirks: Quirks { path_style: false, checksums: true, owners: true, kms: true, ..CAREFUL },
+    quirks: Quirks {
+        path_style: false,
+        checksums: true,
+        owners: true,
+        kms: true,
+        metadata: METADATA,
+        ..CAREFUL
+    },
     permissions: Permissions::Iam,
     knows_owners: true,
     bridge: None,
-    documents: &["https://docs.aws.amazon.com/AmazonS3/latest/API/"],
+    documents: &[
+        "https://docs.aws.amazon.com/AmazonS3/latest/API/",
+        "https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html",
+    ],
 };
 
 /// A store of which nothing is known but that it speaks the protocol: MinIO, Ceph, and many others.
@@ -72,6 +88,8 @@ const OSS: Vendor = Vendor {
         etags: ETags::Md5OfPlain,
         prefix: Some("x-oss-"),
         checksum: Some(ChecksumHeader::Crc64(&["x-oss-hash-crc64ecma", "x-amz-hash-crc64ecma"])),
+        // Less than 8 KB, with the whole names of the headers.
+        metadata: MetadataRoom { total: 8_191, prefix: 11, plain_names: true, ..METADATA },
         classes: &[
             // Amazon's names behind the S3 protocol, its own elsewhere.
             ("STANDARD", "STANDARD"),
@@ -93,6 +111,7 @@ const OSS: Vendor = Vendor {
         "https://help.aliyun.com/en/oss/developer-reference/compatibility-with-amazon-s3",
         "https://www.alibabacloud.com/help/en/oss/user-guide/0017-00000804",
         "https://www.alibabacloud.com/help/en/oss/developer-reference/getobject",
+        "https://help.aliyun.com/en/oss/user-guide/0011-00000002",
     ],
 };
 
@@ -116,6 +135,13 @@ const COS: Vendor = Vendor {
         etags: ETags::Md5OfPlain,
         prefix: Some("x-cos-"),
         checksum: Some(ChecksumHeader::Crc64(&["x-cos-hash-crc64ecma", "x-amz-hash-crc64ecma"])),
+        metadata: MetadataRoom {
+            total: 4_096,
+            entry: 2_048,
+            prefix: 11,
+            plain_names: true,
+            ..METADATA
+        },
         classes: &[
             ("STANDARD_IA", "STANDARD_IA"),
             ("STANDARD", "STANDARD"),
@@ -137,6 +163,7 @@ const COS: Vendor = Vendor {
         "https://www.tencentcloud.com/document/product/436/30614",
         "https://www.tencentcloud.com/document/product/436/7729",
         "https://www.tencentcloud.com/document/product/436/7746",
+        "https://www.tencentcloud.com/document/product/436/7749",
     ],
 };
 
@@ -156,6 +183,8 @@ const KODO: Vendor = Vendor {
         tags: false,
         // Nothing is documented about the ETags behind the S3 protocol.
         etags: ETags::Own,
+        // Documented of the store's files, and not again of the S3 protocol.
+        metadata: MetadataRoom { total: 1_024, ..METADATA },
         classes: &[
             ("LINE", "STANDARD_IA"),
             ("INTELLIGENT_TIERING", "INTELLIGENT_TIERING"),
@@ -171,6 +200,7 @@ const KODO: Vendor = Vendor {
     documents: &[
         "https://developer.qiniu.com/kodo/4088/s3-access-domainname",
         "https://developer.qiniu.com/kodo/4087/compatible-s3-api",
+        "https://developer.qiniu.com/kodo/8567/settings-file-meta-information",
     ],
 };
 
@@ -194,6 +224,7 @@ const GCS: Vendor = Vendor {
         checksum: Some(ChecksumHeader::Hashes(&["x-goog-hash"])),
         accepts_gzip: true,
         acls: Acls::Own,
+        metadata: MetadataRoom { total: 8_192, name: 1_024, value: 4_096, ..METADATA },
         classes: &[
             ("STANDARD", "STANDARD"),
             ("NEARLINE", "STANDARD_IA"),
@@ -216,6 +247,7 @@ const GCS: Vendor = Vendor {
         "https://cloud.google.com/storage/docs/request-preconditions",
         "https://cloud.google.com/storage/docs/transcoding",
         "https://cloud.google.com/storage/docs/migrating",
+        "https://cloud.google.com/storage/docs/reference/rpc/google.storage.v1",
     ],
 };
 
