@@ -63,7 +63,8 @@ pub struct ServerOptions {
     /// as its own API does. Without, they are Amazon's wherever Amazon has one: vendors do either, by request.
     pub native_headers: bool,
     pub backend: Backend,
-    /// HTTPS with a certificate for 127.0.0.1 and localhost under a CA made on the spot.
+    /// HTTPS with a certificate for 127.0.0.1, localhost, s3.localhost and all names one label below the last, under a CA
+    /// made on the spot. Buckets' names stand before s3.localhost.
     pub tls: bool,
     /// Access key and secret; requests must be signed with them. Without, signatures are ignored.
     pub credentials: Option<(String, String)>,

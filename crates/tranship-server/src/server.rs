@@ -75,7 +75,7 @@ impl Server {
             signed: options.credentials.is_some(),
             interpreter: Interpreter::new(
                 &options,
-                format!("localhost:{}", address.port()),
+                format!("{}:{}", host_of_buckets(ca_pem.is_some()), address.port()),
                 keys.clone(),
             ),
             api: api(),
@@ -100,7 +100,8 @@ impl Server {
     pub fn endpoint(&self) -> String {
         let scheme = if self.ca_pem.is_some() { "https" } else { "http" };
         if self.virtual_only {
-            return format!("{scheme}://localhost:{}", self.address.port());
+            let host = host_of_buckets(self.ca_pem.is_some());
+            return format!("{scheme}://{host}:{}", self.address.port());
         }
         format!("{scheme}://{}", self.address)
     }
@@ -135,6 +136,11 @@ impl Server {
     pub fn requests(&self) -> &Requests {
         &self.requests
     }
+}
+
+/// What buckets' names stand before, where they stand in the host's name.
+fn host_of_buckets(tls: bool) -> &'static str {
+    if tls { tls::HOST_OF_BUCKETS } else { "localhost" }
 }
 
 impl Drop for Server {

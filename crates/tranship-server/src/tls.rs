@@ -6,6 +6,10 @@ use rustls::pki_types::PrivateKeyDer;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
+/// The host that buckets' names stand before over TLS. Clients take no certificate for all names below one label, such
+/// as `localhost`.
+pub(crate) const HOST_OF_BUCKETS: &str = "s3.localhost";
+
 /// Makes the acceptor, and the CA in PEM for clients to trust.
 pub(crate) fn make() -> Result<(TlsAcceptor, String), ServerError> {
     let ca_key = KeyPair::generate()?;
@@ -17,7 +21,9 @@ pub(crate) fn make() -> Result<(TlsAcceptor, String), ServerError> {
     let issuer = Issuer::new(ca, ca_key);
 
     let leaf_key = KeyPair::generate()?;
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let of_buckets = format!("*.{HOST_OF_BUCKETS}");
+    let names =
+        ["localhost", "127.0.0.1", HOST_OF_BUCKETS, &of_buckets].map(str::to_owned).to_vec();
     let mut leaf = CertificateParams::new(names)?;
     leaf.distinguished_name.push(DnType::CommonName, "localhost");
     let leaf = leaf.signed_by(&leaf_key, &issuer)?;

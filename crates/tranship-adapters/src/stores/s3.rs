@@ -167,7 +167,7 @@ impl S3Store {
     }
 
     fn timed_out(&self, call: Call<'_>, timeout: Duration) -> StoreError {
-        let message = format!("{}: no answer within {} s", self.place(), timeout.as_secs());
+        let message = format!("{}: no answer within {} s", self.place().store, timeout.as_secs());
         self.error(call, ErrorKind::Unavailable, message)
     }
 
@@ -182,8 +182,12 @@ impl S3Store {
         StoreError::new(kind, context, message)
     }
 
-    fn place(&self) -> &str {
-        self.settings.endpoint.as_deref().unwrap_or(self.settings.vendor().name)
+    fn place(&self) -> errors::Place<'_> {
+        errors::Place {
+            store: self.settings.endpoint.as_deref().unwrap_or(self.settings.vendor().name),
+            bucket: &self.settings.bucket,
+            in_host: !self.settings.path_style && !self.settings.bucket_endpoint,
+        }
     }
 }
 

@@ -146,6 +146,88 @@ async fn what_a_vendor_refuses_is_explained() {
     }
 }
 
+/// A world whose source plays a vendor over HTTPS; its authority is in `ca.pem`.
+async fn over_tls(dialect: Dialect) -> World {
+    let options = ServerOptions { dialect, tls: true, ..ServerOptions::default() };
+    let world = World::with(options, ServerOptions::default()).await;
+    world.write("ca.pem", world.source.ca_pem().unwrap());
+    world
+}
+
+/// A certificate for `*.host` covers a bucket in the host's name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_in_the_hosts_name_is_reached_over_https() {
+    for (dialect, scheme, region) in VENDORS {
+        let world = over_tls(dialect).await;
+        world.here().create_bucket(BUCKET);
+        world.here().put(BUCKET, "a b/\u{e9}", "bytes");
+        let endpoint = format!("https://s3.localhost:{}", world.source.address().port());
+        let (from, to) = (format!("{scheme}://{BUCKET}"), format!("s3://{DESTINATION}"));
+        let options = [
+            "--json",
+            "--ca-bundle=ca.pem",
+            "--source-path-style=false",
+            "--source-region",
+            region,
+            "--source-endpoint",
+            &endpoint,
+            "--destination-endpoint",
+            &world.destination.endpoint(),
+        ];
+        let mut command = world.bare(&["copy", &from, &to]);
+        command.args(options);
+        expect_outcomes(&run(command).last_event(), &[("copied", 1)]);
+        assert_eq!(world.there().keys(DESTINATION), ["a b/\u{e9}"], "{dialect:?}");
+    }
+}
+
+/// One that covers the host alone does not: the bucket is named, and so is what to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_no_certificate_covers_is_named_with_the_remedy() {
+    let world = over_tls(Dialect::Kodo).await;
+    world.here().create_bucket("photos");
+    world.here().put("photos", "k", "bytes");
+    let endpoint = format!("https://localhost:{}", world.source.address().port());
+    let to = format!("s3://{DESTINATION}");
+    let there = world.destination.endpoint();
+    let copying = |path_style: &str| {
+        let mut command = world.bare(&["copy", "kodo://photos", &to, "--ca-bundle=ca.pem"]);
+        command.args(["--source-endpoint", &endpoint, "--destination-endpoint", &there]);
+        command.args(["--source-region=cn-east-1", path_style]);
+        command
+    };
+    let words = ["the source", "photos in the host's name", "--source-path-style"];
+    world.refuses(copying("--source-path-style=false"), 1, &words);
+    run(copying("--source-path-style=true")).expect(0, &[]);
+    assert_eq!(world.there().keys(DESTINATION), ["k"]);
+}
+
+/// No certificate for `*.host` covers a bucket with a dot in its name. It stands in the path instead, and where the
+/// store refuses that, the bucket is named, and what to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_with_a_dot_in_its_name_stands_in_the_path_over_https() {
+    for (dialect, scheme, bucket) in
+        [(Dialect::Kodo, "kodo", "my.photos"), (Dialect::Cos, "cos", "my.photos-1250000000")]
+    {
+        let world = over_tls(dialect).await;
+        world.here().create_bucket(bucket);
+        world.here().put(bucket, "k", "bytes");
+        let endpoint = format!("https://s3.localhost:{}", world.source.address().port());
+        let (from, to) = (format!("{scheme}://{bucket}"), format!("s3://{DESTINATION}"));
+        let mut command = world.bare(&["copy", &from, &to, "--ca-bundle=ca.pem"]);
+        let there = world.destination.endpoint();
+        command.args(["--source-endpoint", &endpoint, "--destination-endpoint", &there]);
+        command.args(["--source-region=here-1", "--source-path-style=false"]);
+        if dialect == Dialect::Kodo {
+            run(command).expect(0, &[]);
+            assert_eq!(world.there().keys(DESTINATION), ["k"]);
+        } else {
+            let words = ["PathStyleDomainForbidden", bucket, "dot", "--source-bucket-endpoint"];
+            world.refuses(command, 4, &words);
+        }
+    }
+}
+
 /// What a look shows of metadata that the destination does not take, a plan names with its key.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_names_metadata_that_the_destination_does_not_take() {

@@ -3,6 +3,7 @@
 //! Codes decide where there is one, since vendors disagree about statuses; the status decides where
 //! the answer has no body, as that of a HEAD never has. Nothing else in the product reads a code.
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
@@ -14,6 +15,16 @@ use tranship_core::object::escape;
 
 use crate::aws::{causes, chain};
 use crate::secrets::SecretError;
+
+/// Who was asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// The endpoint, or whose store it is.
+    pub store: &'a str,
+    pub bucket: &'a str,
+    /// The bucket was to stand in the host's name.
+    pub in_host: bool,
+}
 
 /// What a store answered to a call that failed.
 #[derive(Debug, Clone, Copy)]
@@ -182,7 +193,7 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
 /// Kind and message of an error of the SDK. `place` is where the requests go to.
 pub(super) fn explain<E>(
     operation: &str,
-    place: &str,
+    place: Place<'_>,
     error: &SdkError<E, HttpResponse>,
 ) -> (ErrorKind, String)
 where
@@ -192,7 +203,9 @@ where
         return explained;
     }
     match error {
-        SdkError::ServiceError(_) | SdkError::ResponseError(_) => explain_answer(operation, error),
+        SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
+            explain_answer(operation, place, error)
+        }
         SdkError::ConstructionFailure(_) => {
             let causes = causes(error);
             if causes.contains("Missing Region") {
@@ -201,8 +214,27 @@ where
             (ErrorKind::Invalid, causes)
         }
         // Timeouts, refused and broken connections, and bodies of ours that failed on the way.
-        _ => (ErrorKind::Unavailable, format!("{place}: {}", causes(error))),
+        _ => {
+            let causes = causes(error);
+            let hint = if place.in_host && causes.contains(WRONG_NAME) {
+                no_certificate(place.bucket)
+            } else {
+                String::new()
+            };
+            (ErrorKind::Unavailable, format!("{}: {causes}{hint}", place.store))
+        }
     }
+}
+
+/// What TLS says of a certificate that is for other hosts.
+const WRONG_NAME: &str = "not valid for name";
+
+fn no_certificate(bucket: &str) -> String {
+    format!(
+        "; the store's certificate does not cover the bucket {} in the host's name: put it into the path \
+        (--source-path-style, --destination-path-style)",
+        escape(bucket)
+    )
 }
 
 pub(super) const NO_REGION: &str =
@@ -222,7 +254,11 @@ fn explain_credentials(error: &(dyn Error + 'static)) -> Option<(ErrorKind, Stri
     Some((kind, format!("{NO_CREDENTIALS} ({})", causes(cause))))
 }
 
-fn explain_answer<E>(operation: &str, error: &SdkError<E, HttpResponse>) -> (ErrorKind, String)
+fn explain_answer<E>(
+    operation: &str,
+    place: Place<'_>,
+    error: &SdkError<E, HttpResponse>,
+) -> (ErrorKind, String)
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
@@ -248,9 +284,9 @@ where
         }
         (None, _) => format!("HTTP {status}"),
     };
-    if let Some(hint) = hint(code, error.message()) {
+    if let Some(hint) = hint(code, error.message(), place) {
         message.push_str("; ");
-        message.push_str(hint);
+        message.push_str(&hint);
     }
     if let Some(endpoint) = within(body, "Endpoint") {
         message.push_str("; the bucket's endpoint is ");
@@ -296,10 +332,15 @@ fn within<'a>(body: &'a [u8], name: &str) -> Option<&'a str> {
 }
 
 /// What to do about an answer that says it in the vendor's own words, or not at all.
-fn hint(code: Option<&str>, text: Option<&str>) -> Option<&'static str> {
+fn hint(code: Option<&str>, text: Option<&str>, place: Place<'_>) -> Option<Cow<'static, str>> {
     const BUCKET_IN_HOST: &str = "the store wants the bucket in the host's name: leave path style off \
         (--source-path-style=false, --destination-path-style=false)";
-    match code? {
+    let hint = match code? {
+        "SecondLevelDomainForbidden" | "PathStyleDomainForbidden" | "VirtualHostDomainRequired"
+            if place.in_host && place.bucket.contains('.') =>
+        {
+            return Some(dotted(place.bucket).into());
+        }
         "SecondLevelDomainForbidden" | "PathStyleDomainForbidden" | "VirtualHostDomainRequired" => {
             Some(BUCKET_IN_HOST)
         }
@@ -312,7 +353,18 @@ fn hint(code: Option<&str>, text: Option<&str>) -> Option<&'static str> {
             "the store knows only signatures older than version 4, and tranship signs with that",
         ),
         _ => None,
-    }
+    };
+    hint.map(Cow::Borrowed)
+}
+
+/// Over HTTPS a bucket with a dot in its name stands in the path, whatever was asked for.
+fn dotted(bucket: &str) -> String {
+    format!(
+        "the bucket {} has a dot in its name, so no certificate covers it in the host's name, and it stands in the \
+        path, which the store refuses: name a domain of its own as the endpoint (--source-bucket-endpoint, \
+        --destination-bucket-endpoint), or take a bucket without a dot",
+        escape(bucket)
+    )
 }
 
 #[cfg(test)]
