@@ -20,7 +20,7 @@ const OPTIONS: [(&str, &str); 5] = [
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) vendor: &'static Vendor,
-    bucket: String,
+    pub(super) bucket: String,
     pub(super) prefix: String,
     given: Vec<(&'static str, String)>,
     credentials: Option<StaticCredentials>,

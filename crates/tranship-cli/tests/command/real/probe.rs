@@ -5,9 +5,9 @@ use tranship_adapters::stores::s3::S3Store;
 use tranship_adapters::stores::s3::vendors::{ETags, ListVersion};
 use tranship_core::body::full;
 use tranship_core::error::{ErrorKind, StoreError};
-use tranship_core::object::{ETag, ObjectKey, PartNumber};
+use tranship_core::object::{ByteRange, ETag, ObjectKey, PartNumber};
 use tranship_core::store::{
-    Attributes, Completion, Condition, ListRequest, ObjectStore as _, Pin, Put, Write,
+    Attributes, Completion, Condition, CopySource, ListRequest, ObjectStore as _, Pin, Put, Write,
 };
 
 use super::place::Place;
@@ -139,6 +139,7 @@ pub(super) async fn look(place: &Place) -> Result<Vec<Seen>, String> {
     seen.push(pinned(&store, &tap, &plain).await?);
     seen.push(conditions(place, &store, &plain).await);
     seen.push(tags(place, &store).await);
+    seen.push(part_copies(place, &store, &parts).await?);
     Ok(seen)
 }
 
@@ -243,4 +244,23 @@ async fn tags(place: &Place, store: &S3Store) -> Seen {
         seen.found = format!("{} ({error})", seen.found);
     }
     seen
+}
+
+/// Whether the store copies a part of an object by itself, as `--server-side` has it do where both sides are one
+/// store.
+async fn part_copies(place: &Place, store: &S3Store, from: &ObjectKey) -> Result<Seen, String> {
+    let pin = Pin::from(&store.head(from, None, None).await.map_err(failed)?.identity);
+    let source = CopySource { bucket: &place.bucket, key: from, pin: &pin };
+    let key = place.key("copied by the store");
+    let upload = store.create_upload(&key, &dressed(false)).await.map_err(failed)?;
+    let range = ByteRange::new(0, u64::try_from(PART).unwrap()).unwrap();
+    let copied = store.copy_part(source, &key, &upload, PartNumber::FIRST, range).await;
+    store.abort_upload(&key, &upload).await.map_err(failed)?;
+    let table = place.vendor.quirks.part_copy;
+    let words = ["there", "not there"];
+    let mut seen = Seen::of("copies of parts by the store", table, copied.is_ok(), words);
+    if let Err(error) = copied {
+        seen.found = format!("{} ({error})", seen.found);
+    }
+    Ok(seen)
 }
