@@ -22,11 +22,13 @@ CHECKOV := $(CHECKOV_VENV)/bin/checkov --config-file .checkov.yaml --framework c
 demo:
 	$(CARGO) run --locked --package tranship-cli --bin tranship -- demo
 
-# Everything that must pass.
+# Everything that must pass. Many tests wait for answers, time limits and other processes: more of them at once than
+# there are processors.
+TEST_THREADS ?= 4
 test: fmt lint template fleet venv
 	$(PYTHON) -m unittest discover --start-directory tests/bridge
 	$(PYTHON) -m unittest discover --start-directory tests/models
-	$(CARGO) test --locked --workspace
+	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace
 	$(VENV)/bin/python tests/template/seen.py target/cloud/used-actions.json
 
 # The inner loop: types and lints of what changed.

@@ -114,7 +114,6 @@ async fn small_objects_cost_a_twentieth_of_a_request_and_equal_ones_nothing() {
         assert_eq!(server.requests().total(), counts["ListObjectsV2"], "{counts:?}");
     }
     print_memory(&stack);
-    println!("binaries in bytes: {:?}", stack.cloud.build.sizes());
 }
 
 fn print_memory(stack: &Stack) {

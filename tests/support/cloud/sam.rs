@@ -1,6 +1,5 @@
 //! `sam build` and `sam deploy`, as a person gives them, with nothing of that person's settings.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -19,12 +18,10 @@ const SOURCES: [&str; 8] = [
     "template.yaml",
     "tests/sam-requirements.txt",
 ];
-/// A build for tests: as Lambda's, without the slow last steps of a compiler.
-const QUICK: [(&str, &str); 3] = [
-    ("CARGO_PROFILE_RELEASE_LTO", "off"),
-    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
-    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
-];
+/// A build for tests: the compiler and the profile that the tests were built with, so that what they share
+/// is compiled once.
+const SHARED: [(&str, &str); 2] =
+    [("CARGO_LAMBDA_COMPILER", "cargo"), ("SAM_BUILD_MODE", "debug")];
 
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
@@ -53,8 +50,10 @@ impl Build {
         let mut command = build.sam(&["build", "--build-dir"]);
         command.arg(build.folder.join("build"));
         command.args(["--parameter-overrides", "Architecture=x86_64"]);
-        command.envs(QUICK);
+        command.envs(SHARED);
         succeed(&mut command);
+        // As a release is: SAM zips the packages at each deployment.
+        succeed(Command::new("strip").args(build.binaries()));
         std::fs::write(&stamp, wanted).unwrap();
         build
     }
@@ -63,15 +62,11 @@ impl Build {
         self.folder.join("build/template.yaml")
     }
 
-    /// Bytes of each function's binary.
-    pub fn sizes(&self) -> BTreeMap<String, u64> {
+    /// Each function's binary.
+    fn binaries(&self) -> Vec<PathBuf> {
         let folders = std::fs::read_dir(self.folder.join("build")).unwrap();
-        let binaries = folders.filter_map(|entry| {
-            let folder = entry.unwrap().path();
-            let size = std::fs::metadata(folder.join("bootstrap")).ok()?.len();
-            Some((folder.file_name()?.to_string_lossy().into_owned(), size))
-        });
-        binaries.collect()
+        let binaries = folders.map(|entry| entry.unwrap().path().join("bootstrap"));
+        binaries.filter(|binary| binary.exists()).collect()
     }
 
     /// Deploys, or changes what is deployed.
