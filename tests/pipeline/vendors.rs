@@ -393,7 +393,8 @@ async fn a_domain_of_the_buckets_own_is_an_endpoint() {
 /// Metadata by name and length of value: what the vendor takes to the last byte, what it does not, and what is
 /// said of that.
 type Rich = &'static [(&'static str, usize)];
-const METADATA: [(Dialect, &str, Rich, &[(Rich, &str)]); 5] = [
+type Limit = (Dialect, &'static str, Rich, &'static [(Rich, &'static str)]);
+const METADATA: [Limit; 5] = [
     (
         Dialect::Amazon,
         "s3",

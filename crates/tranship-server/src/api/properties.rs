@@ -3,8 +3,6 @@
 use s3s::dto::{Metadata, TaggingHeader};
 use s3s::{S3Result, s3_error};
 
-/// Amazon S3's limit on names and values of user metadata together.
-
 /// The properties out of an input that has them by their usual names.
 macro_rules! properties_of {
     ($input:expr, $limit:expr) => {{

@@ -7,7 +7,9 @@ use tranship_server::Dialect;
 type Headers = &'static [(&'static str, usize)];
 
 /// What is taken, and what is refused with which code.
-const LIMITS: [(Dialect, &[Headers], &[(Headers, &str)]); 5] = [
+type Limit = (Dialect, &'static [Headers], &'static [(Headers, &'static str)]);
+
+const LIMITS: [Limit; 5] = [
     (
         Dialect::Amazon,
         &[&[("x-amz-meta-a", 1_000), ("x-amz-meta-my_key", 1_041)]],
