@@ -20,8 +20,7 @@ const SOURCES: [&str; 8] = [
 ];
 /// A build for tests: the compiler and the profile that the tests were built with, so that what they share
 /// is compiled once.
-const SHARED: [(&str, &str); 2] =
-    [("CARGO_LAMBDA_COMPILER", "cargo"), ("SAM_BUILD_MODE", "debug")];
+const SHARED: [(&str, &str); 2] = [("CARGO_LAMBDA_COMPILER", "cargo"), ("SAM_BUILD_MODE", "debug")];
 
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
