@@ -307,8 +307,7 @@ impl Completer {
         let held = self.row.to_core(rules.parts);
         if now.revision == self.row.revision {
             world.abort_orphans(&self.row, listed, rules);
-            let mut header = held;
-            header.end(stands.into());
+            let header = protocol::ended(held, stands.into(), NOW);
             assert!(world.store(Row::of_core(&header, self.row.over)));
             return At::Forget;
         }

@@ -156,8 +156,7 @@ impl Planner {
             }
             At::End(stands) => {
                 world.abort(old);
-                let mut header = self.row.to_core(rules.parts);
-                header.end(stands.into());
+                let header = protocol::ended(self.row.to_core(rules.parts), stands.into(), NOW);
                 if world.store(Row::of_core(&header, self.row.over)) {
                     return self.forget(world);
                 }
