@@ -177,6 +177,7 @@ async fn what_is_wrong_is_said() {
         assert_eq!(poller.ended().await, Some(2), "{name}");
         let log = poller.log();
         assert!(log.contains(says) && log.contains("cannot begin"), "{name}: {log}");
+        assert!(log.contains("\"FleetTroubled\":1"), "no alarm hears of it: {name}: {log}");
     }
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -16,7 +16,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
+use tranship_adapters::clock::SystemClock;
 use tranship_core::object::Millis;
+use tranship_core::ports::Clock as _;
 use tranship_core::progress::ProgressReading;
 use tranship_stack::settings::FleetSettings;
 use tranship_stack::{Failure, Settings, Surroundings};
@@ -69,7 +71,7 @@ pub(crate) async fn run(variable: impl Fn(&str) -> Option<String>) -> ExitCode {
     let instance = Instance::find(&variable).await;
     let fleet = match begin(&variable, instance.as_ref()).await {
         Ok(fleet) => Arc::new(fleet),
-        Err(failure) => return refuse(&failure.message),
+        Err(failure) => return refuse(&variable, &failure.message),
     };
     let health = match tranship_stack::health::listen(fleet.settings.health).await {
         Ok(listener) => {
@@ -78,7 +80,8 @@ pub(crate) async fn run(variable: impl Fn(&str) -> Option<String>) -> ExitCode {
         }
         Err(error) => {
             let address = fleet.settings.health;
-            return refuse(&format!("TRANSHIP_FLEET_HEALTH: {address} cannot be used: {error}"));
+            let why = format!("TRANSHIP_FLEET_HEALTH: {address} cannot be used: {error}");
+            return refuse(&variable, &why);
         }
     };
     if instance.is_none() {
@@ -103,8 +106,12 @@ pub(crate) async fn run(variable: impl Fn(&str) -> Option<String>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn refuse(why: &str) -> ExitCode {
+/// The alarm hears of it as of any other trouble, if the settings say whose worker it is.
+fn refuse(variable: &impl Fn(&str) -> Option<String>, why: &str) -> ExitCode {
     tracing::error!(why, "this worker cannot begin");
+    if let Some(stack) = variable("TRANSHIP_STACK") {
+        upkeep::tell_trouble(&stack, SystemClock::new().now());
+    }
     ExitCode::from(EXIT_SETTINGS)
 }
 

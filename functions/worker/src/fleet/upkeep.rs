@@ -77,6 +77,11 @@ async fn obey(fleet: &Fleet) {
     }
 }
 
+/// That a worker of this stack cannot even begin: it has no other numbers.
+pub(super) fn tell_trouble(stack: &str, now: Millis) {
+    Metrics::new(stack, now).with("FleetTroubled", Unit::Count, 1).emit();
+}
+
 /// The numbers since an earlier reading.
 pub(super) fn tell(fleet: &Fleet, before: &ProgressReading) {
     let counts = &fleet.counts;
