@@ -584,7 +584,7 @@ def the_environment_leaves_room(stack):
     # Lambda takes 4 KB as JSON; what a person gives (buckets, prefixes, endpoints, secrets) has to fit besides.
     for name, function in stack.of("AWS::Lambda::Function").items():
         variables = function["Properties"].get("Environment", {}).get("Variables", {})
-        for with_fleet, room in ((False, 1130), (True, 930)):
+        for with_fleet, room in ((False, 1040), (True, 840)):
             sizes = {key: sizes_of(stack, value, with_fleet) for key, value in variables.items()}
             taken = len(json.dumps(sizes, separators=(",", ":")))
             if taken > 4096 - room:

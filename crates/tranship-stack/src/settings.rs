@@ -42,6 +42,8 @@ pub struct Side {
     pub location: Location,
     pub vendor: &'static Vendor,
     pub region: Option<String>,
+    /// The endpoint is a domain of the bucket's own.
+    pub bucket_endpoint: bool,
     /// What was seen of it, where that differs from the vendor's row.
     pub facts: SideFacts,
     pub access: Access,
@@ -52,6 +54,7 @@ struct Store {
     kind: &'static str,
     region: &'static str,
     endpoint: &'static str,
+    bucket_endpoint: &'static str,
     path_style: &'static str,
     credentials: &'static str,
 }
@@ -60,6 +63,7 @@ const SOURCE: Store = Store {
     kind: "TRANSHIP_SOURCE_KIND",
     region: "TRANSHIP_SOURCE_REGION",
     endpoint: "TRANSHIP_SOURCE_ENDPOINT",
+    bucket_endpoint: "TRANSHIP_SOURCE_BUCKET_ENDPOINT",
     path_style: "TRANSHIP_SOURCE_PATH_STYLE",
     credentials: "TRANSHIP_SOURCE_CREDENTIALS",
 };
@@ -67,6 +71,7 @@ const DESTINATION: Store = Store {
     kind: "TRANSHIP_DESTINATION_KIND",
     region: "TRANSHIP_DESTINATION_REGION",
     endpoint: "TRANSHIP_DESTINATION_ENDPOINT",
+    bucket_endpoint: "TRANSHIP_DESTINATION_BUCKET_ENDPOINT",
     path_style: "TRANSHIP_DESTINATION_PATH_STYLE",
     credentials: "TRANSHIP_DESTINATION_CREDENTIALS",
 };
@@ -317,6 +322,12 @@ fn side(
             format!("{} does not know a function's role: name a secret with its keys", vendor.name);
         read.mistake(names.credentials, &what);
     }
+    let bucket_endpoint = read.word(names.bucket_endpoint, BOOLEAN, false);
+    if bucket_endpoint && read.text(names.endpoint).is_none() {
+        let what =
+            format!("it has no effect without {}: name the bucket's domain there", names.endpoint);
+        read.mistake(names.bucket_endpoint, &what);
+    }
     let given = read.word(names.path_style, PATH_STYLE, None);
     if given.is_some() && facts.path_style.is_some_and(|seen| given != Some(seen)) {
         let what = "TRANSHIP_FACTS says otherwise: leave out one of them";
@@ -327,6 +338,7 @@ fn side(
         location: Location::new(endpoint.as_deref(), bucket, prefix).with_scheme(vendor.scheme),
         vendor,
         region,
+        bucket_endpoint,
         facts: SideFacts { path_style, ..facts },
         access,
     }

@@ -130,6 +130,7 @@ fn store_settings(
         bucket: side.location.bucket.clone(),
         region: side.region.clone(),
         vendor: Some(side.vendor),
+        bucket_endpoint: side.bucket_endpoint,
         path_style: side.facts.path_style.unwrap_or(side.vendor.quirks.path_style),
         list_version: side.facts.list_version,
         list_encoding: side.facts.list_encoding,

@@ -73,6 +73,7 @@ impl Options {
         self.put(name, format!("{}://{}/{}", location.scheme, location.bucket, location.prefix));
         self.some(&format!("{name}-endpoint"), location.endpoint.as_ref());
         self.some(&format!("{name}-region"), side.region.as_ref());
+        self.switch(&format!("{name}-bucket-endpoint"), side.bucket_endpoint);
         let SideFacts { list_version, list_encoding, path_style } = side.facts;
         if let Some(version) = list_version {
             self.word(&format!("{name}-list-version"), &ListVersion::WORDS, version);

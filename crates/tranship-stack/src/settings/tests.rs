@@ -98,6 +98,7 @@ fn every_mistake_names_its_setting() {
             ],
             "TRANSHIP_SOURCE_PATH_STYLE",
         ),
+        (vec![("TRANSHIP_SOURCE_BUCKET_ENDPOINT", "true")], "TRANSHIP_SOURCE_BUCKET_ENDPOINT"),
         (vec![("TRANSHIP_SOURCE_ENDPOINT", "https://x/y z")], "TRANSHIP_SOURCE_ENDPOINT"),
         (vec![("TRANSHIP_SOURCE_CREDENTIALS", "s")], "TRANSHIP_SOURCE_CREDENTIALS"),
         (
@@ -155,6 +156,7 @@ fn settings_are_told_in_the_words_of_the_command() {
     let settings = read(&[
         ("TRANSHIP_SOURCE_KIND", "s3-compatible"),
         ("TRANSHIP_SOURCE_ENDPOINT", "https://minio.example.org:9000"),
+        ("TRANSHIP_SOURCE_BUCKET_ENDPOINT", "true"),
         ("TRANSHIP_SOURCE_PREFIX", "2024/ä b"),
         ("TRANSHIP_SOURCE_PATH_STYLE", "true"),
         ("TRANSHIP_SOURCE_IN_CURRENT_ACCOUNT", "false"),
@@ -171,6 +173,7 @@ fn settings_are_told_in_the_words_of_the_command() {
     let wanted = serde_json::json!({
         "source": "s3://photos/2024/ä b",
         "source-endpoint": "https://minio.example.org:9000",
+        "source-bucket-endpoint": true,
         "source-path-style": true,
         "destination": "s3://archive/",
         "destination-region": "eu-central-1",
