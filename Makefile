@@ -18,9 +18,10 @@ BENCH_STAMP := $(BENCH_VENV)/made-from
 
 CHECKOV := $(CHECKOV_VENV)/bin/checkov --config-file .checkov.yaml --framework cloudformation --skip-download --compact --quiet
 
-# Copies a varied world between two servers on loopback, and shows it.
+# Copies a varied world between two servers on loopback, and shows it. No package is named: so the demo and the tests
+# have the same features of what they share, and compile it once.
 demo:
-	$(CARGO) run --locked --package tranship-cli --bin tranship -- demo
+	$(CARGO) run --locked --bin tranship -- demo
 
 # Everything that must pass. Many tests wait for answers, time limits and other processes: more of them at once than
 # there are processors.
