@@ -59,7 +59,7 @@ async fn a_schedule_begins_the_run_and_a_notification_brings_the_rest() {
         ("Schedule", "rate(1 minute)"),
         ("SweepSchedule", "rate(1 minute)"),
     ]);
-    let stack = Stack::deploy("roles", sides, &parameters).await;
+    let stack = Stack::deploy_built("roles", sides, &parameters).await;
     let set = cloud.s3("GET", "roles-source?notification", "").await.unwrap();
     let set = String::from_utf8_lossy(&set).into_owned();
     assert_eq!(elements(&set, "Queue").len(), 1, "{set}");

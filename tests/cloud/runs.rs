@@ -131,7 +131,7 @@ async fn a_running_stack_is_changed_and_at_last_taken_away() {
     for n in 0..40 {
         sides.put(&format!("{n:04}"), noise(n, 2_000));
     }
-    let mut stack = Stack::deploy("change", sides, &[]).await;
+    let mut stack = Stack::deploy_built("change", sides, &[]).await;
     stack.switch("WorkerTasks", false).await;
     stack.ask("run").await;
     stack

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use tokio::sync::{OnceCell, RwLock};
+use tokio::sync::OnceCell;
 
 use self::proxy::Proxy;
 use self::sam::Build;
@@ -33,7 +33,7 @@ use crate::second::Second;
 /// The account that everything belongs to. As an access key it is the account's root.
 pub const ACCOUNT: &str = "123456789012";
 pub const REGION: &str = "us-east-1";
-/// Where `sam deploy` puts the packages.
+/// Where SAM puts the packages that stacks share.
 const PACKAGES: &str = "packages";
 const SERVICES: &str = "cloudformation,cloudwatch,dynamodb,events,iam,kms,lambda,logs,monitoring,s3,\
                         scheduler,secretsmanager,sns,sqs,ssm,states,stepfunctions,sts";
@@ -50,9 +50,6 @@ pub struct Cloud {
     second: Second,
     pub proxy: Proxy,
     pub build: Build,
-    /// Stacks of one bucket share their packages, and `sam delete` takes away those of its stack, which
-    /// another deployment may have found there and is about to use.
-    packages: RwLock<()>,
 }
 
 /// An answer of a service that is an error.
@@ -84,8 +81,9 @@ impl Cloud {
         ];
         let second = Second::told(&variables).await;
         proxy.lead_to(second.port());
-        let cloud = Self { second, proxy, build, packages: RwLock::default() };
+        let cloud = Self { second, proxy, build };
         cloud.s3("PUT", PACKAGES, "").await.unwrap();
+        tokio::task::block_in_place(|| cloud.build.package(&endpoint));
         cloud
     }
 

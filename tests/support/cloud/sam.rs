@@ -35,6 +35,15 @@ pub struct Build {
     home: tempfile::TempDir,
 }
 
+/// Where the functions of a deployment come from.
+#[derive(Debug, Clone)]
+pub(super) enum Packages {
+    /// They are uploaded once for all stacks: zipping them takes longer than anything else of a deployment.
+    Shared,
+    /// `sam deploy` zips and uploads what was built into this bucket, and `sam delete` takes it away again.
+    Own(String),
+}
+
 impl Build {
     /// Builds once for each state of the sources.
     pub(super) fn make() -> Self {
@@ -51,14 +60,29 @@ impl Build {
         command.args(["--parameter-overrides", "Architecture=x86_64"]);
         command.envs(SHARED);
         succeed(&mut command);
-        // As a release is: SAM zips the packages at each deployment.
+        // As a release is: there is less to zip, to unzip and to load.
         succeed(Command::new("strip").args(build.binaries()));
         std::fs::write(&stamp, wanted).unwrap();
         build
     }
 
+    /// `sam package`: the packages that stacks share.
+    pub(super) fn package(&self, endpoint: &str) {
+        let mut command = self.sam(&["package", "--template-file"]);
+        command.arg(self.template());
+        command.args(["--s3-bucket", PACKAGES, "--region", REGION, "--output-template-file"]);
+        command.arg(self.packaged());
+        self.at(&mut command, endpoint);
+        succeed(&mut command);
+    }
+
     pub fn template(&self) -> PathBuf {
         self.folder.join("build/template.yaml")
+    }
+
+    /// The template that names what was packaged.
+    fn packaged(&self) -> PathBuf {
+        self.home.path().join("packaged.yaml")
     }
 
     /// Each function's binary.
@@ -69,10 +93,20 @@ impl Build {
     }
 
     /// Deploys, or changes what is deployed.
-    pub(super) fn deploy(&self, endpoint: &str, stack: &str, parameters: &Parameters) {
+    pub(super) fn deploy(
+        &self,
+        endpoint: &str,
+        stack: &str,
+        packages: &Packages,
+        parameters: &Parameters,
+    ) {
+        let (template, bucket) = match packages {
+            Packages::Shared => (self.packaged(), PACKAGES),
+            Packages::Own(bucket) => (self.template(), bucket.as_str()),
+        };
         let mut command = self.sam(&["deploy", "--template-file"]);
-        command.arg(self.template());
-        command.args(["--stack-name", stack, "--s3-bucket", PACKAGES, "--region", REGION]);
+        command.arg(template);
+        command.args(["--stack-name", stack, "--s3-bucket", bucket, "--region", REGION]);
         command.args(["--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]);
         command.args(["--no-confirm-changeset", "--no-fail-on-empty-changeset"]);
         command.arg("--parameter-overrides");

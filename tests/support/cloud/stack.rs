@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::call::Call;
 use super::proxy::{Fault, Trouble};
+use super::sam::Packages;
 use super::sides::Sides;
 use super::sign::Keys;
 use super::{Cloud, Parameters, elements};
@@ -46,11 +47,28 @@ pub struct Stack {
     pub parameters: Parameters,
     /// Physical ids by logical ones.
     pub resources: BTreeMap<String, String>,
+    packages: Packages,
 }
 
 impl Stack {
     /// Deploys with `sam deploy`; what `more` says goes before what the harness chooses.
     pub async fn deploy(name: &str, sides: Sides, more: &[(&str, &str)]) -> Self {
+        Self::deploy_packages(Packages::Shared, name, sides, more).await
+    }
+
+    /// Deploys what `sam build` made with no step between, into a bucket of its own: so it can be deleted.
+    pub async fn deploy_built(name: &str, sides: Sides, more: &[(&str, &str)]) -> Self {
+        let bucket = format!("packages-{name}");
+        Cloud::get().await.s3("PUT", &bucket, "").await.unwrap();
+        Self::deploy_packages(Packages::Own(bucket), name, sides, more).await
+    }
+
+    async fn deploy_packages(
+        packages: Packages,
+        name: &str,
+        sides: Sides,
+        more: &[(&str, &str)],
+    ) -> Self {
         let cloud = Cloud::get().await;
         let mut parameters = sides.parameters(cloud, name).await;
         for (name, value) in [
@@ -68,8 +86,8 @@ impl Stack {
         {
             parameters.insert((*name).to_owned(), (*value).to_owned());
         }
-        let mut stack =
-            Self { cloud, name: name.to_owned(), sides, parameters, resources: BTreeMap::new() };
+        let (name, resources) = (name.to_owned(), BTreeMap::new());
+        let mut stack = Self { cloud, name, sides, parameters, resources, packages };
         stack.change(&[]).await;
         stack
     }
@@ -81,8 +99,8 @@ impl Stack {
         }
         let (name, parameters) = (self.name.clone(), self.parameters.clone());
         let (build, endpoint) = (&self.cloud.build, self.cloud.proxy.endpoint());
-        let deploy = move || build.deploy(&endpoint, &name, &parameters);
-        let _packages = self.cloud.packages.read().await;
+        let packages = self.packages.clone();
+        let deploy = move || build.deploy(&endpoint, &name, &packages, &parameters);
         tokio::task::spawn_blocking(deploy).await.unwrap();
         self.learn().await;
     }
@@ -112,9 +130,9 @@ impl Stack {
 
     /// `sam delete`.
     pub async fn delete(&self) {
+        assert!(matches!(self.packages, Packages::Own(_)), "others use what would be deleted");
         let (build, endpoint) = (&self.cloud.build, self.cloud.proxy.endpoint());
         let name = self.name.clone();
-        let _packages = self.cloud.packages.write().await;
         tokio::task::spawn_blocking(move || build.delete(&endpoint, &name)).await.unwrap();
     }
 
