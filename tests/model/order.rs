@@ -6,10 +6,13 @@ use std::cell::OnceCell;
 use tranship_core::protocol;
 
 use crate::state::{
-    GONE, Group, Life, Object, PARTS_MAX, Parts, Row, Task, Upload, Uploads, numbers, small,
+    GONE, Group, Life, Object, PARTS_MAX, Parts, Row, Sent, Task, Upload, Uploads, numbers, small,
 };
 use crate::world::{Broken, Process, Rules, World};
 use crate::{completer, planner, worker};
+
+/// What any record of a part is, where nothing of it is read but that there is one.
+const RECORDED: Sent = Sent { generation: 0, request: 1 };
 
 impl Process {
     /// The epoch whose records it may read yet.
@@ -71,6 +74,9 @@ impl Process {
 }
 
 impl World {
+    /// A revision stays as it is, although little is read of it but whether a process holds the last one:
+    /// whoever writes the header for ever and comes no further would be in a circle else, which no
+    /// search tells from rest.
     pub(crate) fn in_order(mut self, rules: &Rules) -> Self {
         self.drop_what_is_over(rules);
         self.forget_names(rules);
@@ -132,7 +138,7 @@ impl World {
                 match it.at {
                     worker::At::Mark | worker::At::Moved => is_current(it.epoch),
                     worker::At::Trigger => !is_over(it.epoch),
-                    worker::At::Record(_) => is_current(it.epoch) || is_read(it.epoch),
+                    worker::At::Record(_) => !is_over(it.epoch) || is_read(it.epoch),
                     worker::At::Upload { .. } => true,
                 }
             }
@@ -158,6 +164,12 @@ impl World {
         for (epoch, group) in (1..).zip(&mut self.groups) {
             if is_over(epoch) && !is_read(epoch) {
                 *group = Group::default();
+            }
+            if !is_current(epoch) {
+                group.count = 0;
+            }
+            if rules.has(Broken::Counts) {
+                group.parts = [None; PARTS_MAX];
             }
         }
         let used = self.groups.iter().rposition(|group| *group != Group::default());
@@ -229,7 +241,7 @@ impl World {
         let open = self.listed();
         for row in self.rows() {
             if row.old_uploads & !open != 0 {
-                row.old_uploads = row.old_uploads & open | 1 << GONE;
+                row.old_uploads = (row.old_uploads & open) | (1 << GONE);
             }
         }
         for listed in self.processes.iter_mut().filter_map(Process::listed) {
@@ -274,7 +286,8 @@ impl World {
     }
 
     /// Requests tell only whether a completion names what its upload holds: a part that was sent again
-    /// is another for ever. What is recorded or visible of them nobody reads.
+    /// is another for ever. What is recorded or visible of them nobody reads, and of what is recorded
+    /// nobody reads the generation either, since no listing here shows checksums.
     fn forget_requests(&mut self) {
         let same = |parts: &mut Parts| {
             parts.iter_mut().flatten().for_each(|sent| sent.request = 1);
@@ -283,7 +296,7 @@ impl World {
             match process {
                 Process::Worker(it) => {
                     if let worker::At::Record(sent) = &mut it.at {
-                        sent.request = 1;
+                        *sent = RECORDED;
                     }
                 }
                 Process::Completer(it) => {
@@ -298,7 +311,9 @@ impl World {
                 Process::Planner(_) => {}
             }
         }
-        self.groups.iter_mut().for_each(|group| same(&mut group.parts));
+        for sent in self.groups.iter_mut().flat_map(|group| &mut group.parts).flatten() {
+            *sent = RECORDED;
+        }
         for upload in &mut self.uploads {
             same(&mut upload.parts);
             same(&mut upload.visible);

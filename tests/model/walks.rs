@@ -11,7 +11,7 @@ use crate::parts::orders;
 use crate::world::{ALL_KINDS, Broken, Kind, Rules, World};
 
 /// Walks of each kind, and the steps of the longest.
-const WALKS: u64 = 150;
+const WALKS: u64 = 40;
 const STEPS: u64 = 160;
 const FAULTS: u8 = 4;
 /// Of so many steps one may be a fault, so that not all of them come at the beginning.
