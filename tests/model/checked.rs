@@ -2,10 +2,11 @@
 
 use stateright::{Model, Property};
 use tranship_core::protocol::{self, Resume};
+use tranship_core::rows::Header;
 
 use crate::completer::{self, Answer};
 use crate::planner;
-use crate::state::{Lease, Life, NOW, Object, Row, Sent, Stands, TRANSFER, Task, head};
+use crate::state::{Lease, Life, NOW, Object, Row, Sent, Stands, TRANSFER, Task, head, numbers};
 use crate::worker;
 use crate::world::{Broken, Kind, Process, Rules, World};
 
@@ -77,49 +78,13 @@ impl Model for Rules {
         }
     }
 
+    /// What is as it was but for a fault that is spent is no other state: all that may come of it comes
+    /// of the one before.
     fn next_state(&self, last: &World, action: Action) -> Option<World> {
-        let mut world = last.clone();
-        let happens = match action {
-            Action::Take(task) => {
-                remove(&mut world.tasks, &task);
-                match task {
-                    Task::Plan { account } => planner::take(&mut world, self, task, account),
-                    Task::Part { epoch, index } => {
-                        worker::take(&mut world, self, task, epoch, index);
-                    }
-                }
-                true
-            }
-            Action::Claim(epoch) => {
-                remove(&mut world.executions, &epoch);
-                completer::claim(&mut world, self, epoch);
-                true
-            }
-            Action::Step(at) => {
-                match world.processes.remove(at) {
-                    Process::Planner(it) => it.step(&mut world, self),
-                    Process::Worker(it) => it.step(&mut world, self),
-                    Process::Completer(it) => it.step(&mut world, self),
-                }
-                true
-            }
-            Action::Replay(at, answer) => {
-                let Process::Completer(it) = world.processes.remove(at) else { return None };
-                it.replay(&mut world, answer);
-                true
-            }
-            Action::Sweep => sweep(&mut world, self),
-            Action::LeaseLapses => {
-                world.header.as_mut()?.lease = Lease::Lapsed;
-                true
-            }
-            Action::Fault(fault) => {
-                world.faults_left -= 1;
-                apply(&mut world, self, fault)
-            }
-        };
-        let world = happens.then(|| world.in_order(self))?;
-        (world != *last).then_some(world)
+        let world = happen(self, last, action)?.in_order(self);
+        let faults_left = last.faults_left;
+        let is_new = World { faults_left, ..world.clone() } != *last;
+        is_new.then_some(world)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -137,6 +102,51 @@ impl Model for Rules {
             Property::always(NO_WASTE, |_: &Self, world: &World| !world.ghosts.wasted),
         ]
     }
+}
+
+/// `None`: it cannot happen here, or makes no difference.
+pub(crate) fn happen(rules: &Rules, last: &World, action: Action) -> Option<World> {
+    let mut world = last.clone();
+    let happens = match action {
+        Action::Take(task) => {
+            remove(&mut world.tasks, &task);
+            match task {
+                Task::Plan { account } => planner::take(&mut world, rules, task, account),
+                Task::Part { epoch, index } => {
+                    worker::take(&mut world, rules, task, epoch, index);
+                }
+            }
+            true
+        }
+        Action::Claim(epoch) => {
+            remove(&mut world.executions, &epoch);
+            completer::claim(&mut world, rules, epoch);
+            true
+        }
+        Action::Step(at) => {
+            match world.processes.remove(at) {
+                Process::Planner(it) => it.step(&mut world, rules),
+                Process::Worker(it) => it.step(&mut world, rules),
+                Process::Completer(it) => it.step(&mut world, rules),
+            }
+            true
+        }
+        Action::Replay(at, answer) => {
+            let Process::Completer(it) = world.processes.remove(at) else { return None };
+            it.replay(&mut world, answer);
+            true
+        }
+        Action::Sweep => sweep(&mut world, rules),
+        Action::LeaseLapses => {
+            world.header.as_mut()?.lease = Lease::Lapsed;
+            true
+        }
+        Action::Fault(fault) => {
+            world.faults_left -= 1;
+            apply(&mut world, rules, fault)
+        }
+    };
+    happens.then_some(world)
 }
 
 pub(crate) const WHOLE: &str = "what is visible is whole, and of one generation";
@@ -214,7 +224,7 @@ fn of_processes(world: &World, faults: &mut Vec<Fault>) {
     for epoch in &world.executions {
         faults.push(Fault::StartLost(*epoch));
     }
-    if let Some(row) = world.header.as_ref().filter(|row| !world.executions.contains(&row.epoch))
+    if let Some(row) = world.header.filter(|row| !world.executions.contains(&row.epoch))
         && (row.is_full || row.stands == Stands::Completing)
     {
         faults.push(Fault::StartAgain(row.epoch));
@@ -304,7 +314,7 @@ fn apply(world: &mut World, rules: &Rules, fault: Fault) -> bool {
 /// What is due is started again, and what a planner that is gone left behind is aborted. `false`:
 /// there is nothing to do.
 fn sweep(world: &mut World, rules: &Rules) -> bool {
-    let Some(row) = world.header.clone() else { return false };
+    let Some(row) = world.header else { return false };
     let header = row.to_core(rules.parts);
     match protocol::resume(&header, true, NOW) {
         Resume::Replan => planner::replan(world, rules, &row, None, 0),
@@ -330,12 +340,12 @@ fn sweep(world: &mut World, rules: &Rules) -> bool {
 
 /// The second half of parking.
 fn clear(world: &mut World, rules: &Rules, mut row: Row) -> bool {
-    world.abort(row.old_uploads.clone());
+    world.abort(numbers(row.old_uploads));
     let listed = world.listed();
     world.abort_orphans(&row, listed, rules);
     row.has_orphans = false;
     let there = head(world.destination, &world.uploads, rules.parts);
-    let mut header = row.to_core(rules.parts);
+    let mut header = Header::clone(&row.to_core(rules.parts));
     world.settle(row.account);
     let landed = there.is_some_and(|there| protocol::is_ours(&header, TRANSFER, &there));
     header.end(if landed { Stands::Done.into() } else { header.status });
@@ -353,7 +363,7 @@ fn is_whole(rules: &Rules, world: &World) -> bool {
 }
 
 fn done_is_landed(world: &World) -> bool {
-    world.header.as_ref().is_none_or(|row| {
+    world.header.is_none_or(|row| {
         row.stands != Stands::Done
             || (world.ghosts.landed != 0
                 && (row.generation == 0 || world.ghosts.landed >> row.generation & 1 == 1))

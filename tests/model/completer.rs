@@ -1,17 +1,20 @@
 //! A completer, from its claim to its end.
 
+use std::rc::Rc;
+
 use tranship_core::error::ErrorKind;
 use tranship_core::object::ETag;
 use tranship_core::protocol::{self, Lost, Next, NotAdmitted};
-use tranship_core::rows::PartGroup;
+use tranship_core::rows::{Header, PartGroup};
 
 use crate::planner::replan;
 use crate::state::{
-    Life, NOW, Object, PARTS_MAX, Parts, Row, Stands, TRANSFER, core_parts, head, small,
+    Life, NOW, Object, PARTS_MAX, Parts, Row, Stands, TRANSFER, Uploads, bits, core_parts, head,
+    numbers, small,
 };
 use crate::world::{Broken, Process, Rules, World};
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Completer {
     pub(crate) row: Row,
     pub(crate) at: At,
@@ -20,7 +23,7 @@ pub(crate) struct Completer {
 /// The `ETag`s of a completion, by part.
 pub(crate) type Named = [Option<u8>; PARTS_MAX];
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum At {
     List,
     HeadSource(Named),
@@ -41,7 +44,7 @@ pub(crate) enum At {
     Close(Stands),
     CloseAfter {
         stands: Stands,
-        listed: u8,
+        listed: Uploads,
     },
     Forget,
 }
@@ -82,16 +85,17 @@ impl Answer {
 
 pub(crate) fn claim(world: &mut World, rules: &Rules, epoch: u8) {
     let Some(header) = world.core_header(rules) else { return };
-    let over = world.header.as_ref().unwrap().over;
+    let over = world.header.unwrap().over;
+    let header = Rc::unwrap_or_clone(header);
     let Some(claimed) = protocol::claim(header, epoch.into(), NOW) else { return };
     let row = Row::of_core(&claimed, over);
-    assert!(world.store(row.clone()));
+    assert!(world.store(row));
     world.processes.push(Process::Completer(Completer { row, at: At::List }));
 }
 
 impl Completer {
     pub(crate) fn step(mut self, world: &mut World, rules: &Rules) {
-        let next = match self.at.clone() {
+        let next = match self.at {
             At::List => self.list(world, rules),
             At::HeadSource(named) => match world.source {
                 0 => Some(At::Abort(Stands::Gone)),
@@ -109,7 +113,7 @@ impl Completer {
             }
             At::Landed { clean } => self.landed(world, rules, clean),
             At::Abort(stands) => {
-                world.abort(self.left_by(rules, false));
+                world.abort(numbers(self.left_by(rules, false)));
                 let looks =
                     !rules.has(Broken::AbortsOnErrors) && !rules.has(Broken::BelievesAnswers);
                 Some(if looks { At::LookOnceMore(stands) } else { At::Close(stands) })
@@ -147,8 +151,8 @@ impl Completer {
         if rules.has(Broken::Counts) {
             return Some(At::HeadSource(there.map(|sent| sent.map(|sent| sent.request))));
         }
-        let (recorded, listed) = (vec![group.to_core()], core_parts(&there, false));
-        match self.admit(rules, &recorded, &listed) {
+        let (recorded, listed) = (group.to_core(), core_parts(&there, false));
+        match self.admit(rules, std::slice::from_ref(&*recorded), &listed) {
             Ok(_) if rules.has(Broken::RecordedETags) => {
                 Some(At::HeadSource(group.parts.map(|sent| sent.map(|sent| sent.request))))
             }
@@ -174,7 +178,7 @@ impl Completer {
     /// The store's side of a completion.
     fn complete(&self, world: &mut World, named: Named) -> Answer {
         let number = self.row.upload.unwrap();
-        let upload = world.upload(number).clone();
+        let upload = *world.upload(number);
         if upload.life != Life::Open {
             return Answer::NoSuchUpload;
         }
@@ -255,14 +259,15 @@ impl Completer {
         let shown = head(there, &world.uploads, rules.parts);
         let over = !world.keeps || !matches!(there, Object::Foreign(_));
         let kind = answer.kind();
-        match protocol::after_answer(&header, TRANSFER, kind, lived, shown.as_ref(), over) {
+        match protocol::after_answer(&header, TRANSFER, kind, lived, shown.as_deref(), over) {
             Next::Landed { clean } => Some(At::Landed { clean }),
             Next::Rebase(_) if rules.has(Broken::NoRebase) => {
                 self.replan(world, rules, Reason::OwnCopyLanded)
             }
             Next::Rebase(condition) => {
-                self.row = Row::of_core(&protocol::rebased(header, condition), there);
-                Some(if world.store(self.row.clone()) { At::List } else { At::Forget })
+                self.row =
+                    Row::of_core(&protocol::rebased(Header::clone(&header), condition), there);
+                Some(if world.store(self.row) { At::List } else { At::Forget })
             }
             Next::Again(_) => Some(At::List),
             Next::Foreign => Some(At::Abort(Stands::Conflict)),
@@ -279,13 +284,12 @@ impl Completer {
             }
             return self.replan(world, rules, Reason::SourceMoved);
         }
-        world.abort(self.left_by(rules, clean));
+        world.abort(numbers(self.left_by(rules, clean)));
         Some(At::Close(Stands::Done))
     }
 
-    fn left_by(&self, rules: &Rules, clean: bool) -> Vec<u8> {
-        let uploads = protocol::left_by(&self.row.to_core(rules.parts), clean);
-        uploads.iter().map(crate::state::upload_number).collect()
+    fn left_by(&self, rules: &Rules, clean: bool) -> Uploads {
+        bits(&protocol::left_by(&self.row.to_core(rules.parts), clean))
     }
 
     fn replan(&self, world: &mut World, rules: &Rules, reason: Reason) -> Option<At> {
@@ -296,22 +300,22 @@ impl Completer {
         };
         let stored = replan(world, rules, &self.row, None, self.row.epoch);
         if is_ours && stored {
-            world.ghosts.blamed = world.header.as_ref().unwrap().random;
+            world.ghosts.blamed = world.header.unwrap().random;
         }
         None
     }
 
     /// Ends the header, unless it has moved on; looks again if only its account has.
-    fn close(&mut self, world: &mut World, rules: &Rules, stands: Stands, listed: u8) -> At {
-        let now = world.header.clone().unwrap();
+    fn close(&mut self, world: &mut World, rules: &Rules, stands: Stands, listed: Uploads) -> At {
+        let now = world.header.unwrap();
         let held = self.row.to_core(rules.parts);
         if now.revision == self.row.revision {
             world.abort_orphans(&self.row, listed, rules);
-            let header = protocol::ended(held, stands.into(), NOW);
+            let header = protocol::ended(Header::clone(&held), stands.into(), NOW);
             assert!(world.store(Row::of_core(&header, self.row.over)));
             return At::Forget;
         }
-        let moved = Some(now.to_core(rules.parts));
+        let moved = Some(Header::clone(&now.to_core(rules.parts)));
         match protocol::after_losing(&held, moved, stands.into(), NOW) {
             Lost::Over => {}
             Lost::Close(_) => {

@@ -1,14 +1,18 @@
 //! A planner: on its own message, or inside whoever found that an epoch is over.
 
+use std::rc::Rc;
+
 use tranship_core::object::UploadId;
 use tranship_core::protocol::{self, Intent};
+use tranship_core::rows::Header;
 
 use crate::state::{
-    NOW, Object, Row, Stands, TRANSFER, Task, fresh, head, identity, layout, upload_id,
+    NOW, Object, Row, Stands, TRANSFER, Task, Uploads, fresh, head, identity, layout, numbers,
+    upload_id,
 };
 use crate::world::{Broken, Process, Rules, World};
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Planner {
     pub(crate) task: Option<Task>,
     /// The epoch whose records are forgotten in the end; 0 is none.
@@ -25,10 +29,10 @@ impl Planner {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum At {
     ListOrphans,
-    AbortOrphans { listed: u8 },
+    AbortOrphans { listed: Uploads },
     HeadDestination,
     HeadSource { there: Object },
     AbortFirst,
@@ -47,18 +51,19 @@ pub(crate) fn take(world: &mut World, rules: &Rules, task: Task, account: u8) {
     }
     let kept = (!rules.has(Broken::AcknowledgesFirst)).then_some(task);
     let existing = world.core_header(rules);
-    let over = world.header.as_ref().map_or(Object::Absent, |row| row.over);
-    let random = world.header.as_ref().map_or(0, |row| row.revision) + 1;
-    let is_ours = world.header.as_ref().is_some_and(|row| row.account == account);
+    let over = world.header.map_or(Object::Absent, |row| row.over);
+    let random = world.header.map_or(0, |row| row.random) + 1;
+    let is_ours = world.header.is_some_and(|row| row.account == account);
     let source =
         (existing.is_some() && world.source > 0).then(|| identity(world.source, rules.parts));
+    let existing = existing.map(Rc::unwrap_or_clone);
     match protocol::intend(existing, fresh(account, random), source.as_ref(), false) {
         Intent::Superseded | Intent::Parked(_) => world.settle(account),
         Intent::GoOn(header) => {
             let mut row = Row::of_core(&header, over);
             if !is_ours {
                 row.revision += 1;
-                assert!(world.store(row.clone()));
+                assert!(world.store(row));
             }
             if row.stands == Stands::Completing || row.is_full {
                 world.start(row.epoch);
@@ -70,7 +75,7 @@ pub(crate) fn take(world: &mut World, rules: &Rules, task: Task, account: u8) {
         Intent::Plan(mut header) => {
             header.revision += 1;
             let row = Row::of_core(&header, Object::Absent);
-            assert!(world.store(row.clone()));
+            assert!(world.store(row));
             let at = first(&row, rules);
             world.processes.push(Planner::at_work(kept, 0, row, at));
         }
@@ -91,13 +96,14 @@ pub(crate) fn replan(
     forgets: u8,
 ) -> bool {
     let header = row.to_core(rules.parts);
-    let tries = header.tries;
-    let next = protocol::next_try(header.clone(), &fresh(row.account, row.revision + 1), tries);
+    let fresh = fresh(row.account, row.random + 1);
+    let next = protocol::next_try(Header::clone(&header), &fresh, header.tries);
     let is_parked = next.is_none();
-    let mut next = next.unwrap_or_else(|| protocol::parked(header, String::new(), NOW));
+    let parked = || protocol::parked(Header::clone(&header), String::new(), NOW);
+    let mut next = next.unwrap_or_else(parked);
     next.revision = u64::from(row.revision) + 1;
     let next = Row::of_core(&next, Object::Absent);
-    let stored = world.store(next.clone());
+    let stored = world.store(next);
     if stored && !is_parked {
         let at = first(&next, rules);
         world.processes.push(Planner::at_work(task, forgets, next, at));
@@ -109,11 +115,11 @@ pub(crate) fn replan(
 
 impl Planner {
     pub(crate) fn step(mut self, world: &mut World, rules: &Rules) {
-        let old: Vec<u8> = self.row.old_uploads.clone();
+        let old = self.row.old_uploads;
         let next = match self.at {
             At::ListOrphans => At::AbortOrphans { listed: world.listed() },
             At::AbortOrphans { listed } => {
-                if world.header.as_ref().is_none_or(|now| now.revision != self.row.revision) {
+                if world.header.is_none_or(|now| now.revision != self.row.revision) {
                     return self.overtaken(world);
                 }
                 world.abort_orphans(&self.row, listed, rules);
@@ -123,22 +129,22 @@ impl Planner {
             At::HeadSource { there } => self.plan_over(world, rules, there),
             At::Create => At::Open { upload: world.create(&self.row) },
             At::Open { upload } => {
-                let header = self.row.to_core(rules.parts);
+                let header = Header::clone(&self.row.to_core(rules.parts));
                 let opened = protocol::opened(header, UploadId(upload_id(upload).0), NOW);
                 self.row = Row::of_core(&opened, self.row.over);
-                if !world.store(self.row.clone()) {
+                if !world.store(self.row) {
                     self.at = At::AbortOwn { upload };
                     return world.processes.push(Process::Planner(self));
                 }
                 world.ghosts.wasted |= world.ghosts.blamed == self.row.random;
-                if old.is_empty() || rules.has(Broken::NoAbortBeforeHead) {
+                if old == 0 || rules.has(Broken::NoAbortBeforeHead) {
                     At::Send
                 } else {
                     At::AbortOld
                 }
             }
             At::AbortFirst => {
-                world.abort(old);
+                world.abort(numbers(old));
                 self.looks_again = true;
                 At::HeadDestination
             }
@@ -147,7 +153,7 @@ impl Planner {
                 return self.overtaken(world);
             }
             At::AbortOld => {
-                world.abort(old);
+                world.abort(numbers(old));
                 At::Send
             }
             At::Send => {
@@ -155,8 +161,9 @@ impl Planner {
                 return self.forget(world);
             }
             At::End(stands) => {
-                world.abort(old);
-                let header = protocol::ended(self.row.to_core(rules.parts), stands.into(), NOW);
+                world.abort(numbers(old));
+                let header = Header::clone(&self.row.to_core(rules.parts));
+                let header = protocol::ended(header, stands.into(), NOW);
                 if world.store(Row::of_core(&header, self.row.over)) {
                     return self.forget(world);
                 }
@@ -175,7 +182,7 @@ impl Planner {
         }
         let source = identity(world.source, rules.parts);
         let shown = head(there, &world.uploads, rules.parts);
-        let mut header = self.row.to_core(rules.parts);
+        let mut header = Header::clone(&self.row.to_core(rules.parts));
         let is_foreign = matches!(there, Object::Foreign(_));
         let stands = match &shown {
             Some(it) if protocol::has_landed_before(&header, TRANSFER, &source, it) => {
@@ -185,14 +192,14 @@ impl Planner {
             _ => None,
         };
         if let Some(stands) = stands {
-            if !header.old_uploads.is_empty() && !self.looks_again {
+            if self.row.old_uploads != 0 && !self.looks_again {
                 return At::AbortFirst;
             }
             world.settle(self.row.account);
             return At::End(stands);
         }
         let fenced = !rules.has(Broken::NoFence);
-        protocol::plan_over(&mut header, TRANSFER, shown.as_ref(), fenced);
+        protocol::plan_over(&mut header, TRANSFER, shown.as_deref(), fenced);
         header.source = Some(source);
         header.layout = Some(layout(rules.parts));
         self.row = Row::of_core(&header, there);

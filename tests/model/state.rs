@@ -1,8 +1,12 @@
 //! The state of the model, small enough that millions of them are looked at; and what it is in the
 //! words of `tranship-core`.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+use std::rc::Rc;
 use std::sync::LazyLock;
+use std::thread::LocalKey;
 
 use tranship_core::checksum::{Algorithm, Checksum};
 use tranship_core::layout::Layout;
@@ -47,7 +51,7 @@ pub(crate) struct Sent {
 
 pub(crate) type Parts = [Option<Sent>; PARTS_MAX];
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Upload {
     pub(crate) epoch: u8,
     pub(crate) random: u8,
@@ -78,8 +82,18 @@ pub(crate) enum Stands {
     Parked,
 }
 
+/// Uploads, as bits.
+pub(crate) type Uploads = u16;
+
+/// Any upload that is gone, where it is named as an old one: that there was one is all that matters.
+pub(crate) const GONE: u8 = 15;
+
+pub(crate) fn numbers(uploads: Uploads) -> impl Iterator<Item = u8> {
+    (0..=GONE).filter(move |number| uploads >> number & 1 == 1)
+}
+
 /// A header, without what never differs here.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Row {
     pub(crate) revision: u8,
     pub(crate) epoch: u8,
@@ -88,7 +102,7 @@ pub(crate) struct Row {
     /// Of the source; 0 before it is planned.
     pub(crate) generation: u8,
     pub(crate) upload: Option<u8>,
-    pub(crate) old_uploads: Vec<u8>,
+    pub(crate) old_uploads: Uploads,
     pub(crate) condition: Option<Object>,
     pub(crate) is_full: bool,
     pub(crate) lease: Lease,
@@ -219,13 +233,42 @@ static FRESH: LazyLock<Header> = LazyLock::new(|| Header {
     orphans_since: None,
 });
 
-/// `random` is the revision with which the intent is written: no two intents have the same.
+/// `random` is one more than that of the intent before: no two intents have the same.
 pub(crate) fn fresh(account_of: u8, random: u8) -> Header {
     Header { random: u64::from(random), account: account(account_of), ..FRESH.clone() }
 }
 
+/// What the state is in the words of the core: the same little comes again and again.
+type Known<K, V> = RefCell<HashMap<K, Rc<V>>>;
+
+thread_local! {
+    static HEADERS: Known<(Row, u8), Header> = RefCell::default();
+    static GROUPS: Known<Parts, PartGroup> = RefCell::default();
+    static HEADS: Known<(Object, Option<Upload>, u8), Head> = RefCell::default();
+}
+
+/// So that what is known takes no gigabytes in the longest of searches.
+const KNOWN_MAX: usize = 1 << 17;
+
+fn known<K: Eq + Hash + Copy, V>(
+    cache: &'static LocalKey<Known<K, V>>,
+    key: K,
+    make: impl FnOnce(&K) -> V,
+) -> Rc<V> {
+    cache.with_borrow_mut(|known| {
+        if known.len() == KNOWN_MAX {
+            known.clear();
+        }
+        Rc::clone(known.entry(key).or_insert_with_key(|key| Rc::new(make(key))))
+    })
+}
+
 impl Row {
-    pub(crate) fn to_core(&self, parts: u8) -> Header {
+    pub(crate) fn to_core(self, parts: u8) -> Rc<Header> {
+        known(&HEADERS, (self, parts), |(row, parts)| row.made_core(*parts))
+    }
+
+    fn made_core(&self, parts: u8) -> Header {
         let is_planned = self.generation > 0;
         let mut full_groups = Bits::default();
         if self.is_full {
@@ -238,7 +281,7 @@ impl Row {
             random: self.random.into(),
             source: is_planned.then(|| identity(self.generation, parts)),
             upload: self.upload.map(upload_id),
-            old_uploads: self.old_uploads.iter().copied().map(upload_id).collect(),
+            old_uploads: numbers(self.old_uploads).map(upload_id).collect(),
             layout: is_planned.then(|| layout(parts)),
             condition: self.condition.map(|object| match object {
                 Object::Absent => Condition::Absent,
@@ -268,7 +311,7 @@ impl Row {
             random: small(header.random),
             generation: header.source.as_ref().map_or(0, |source| generation(source).unwrap()),
             upload: header.upload.as_ref().map(upload_number),
-            old_uploads: header.old_uploads.iter().map(upload_number).collect(),
+            old_uploads: bits(&header.old_uploads),
             condition: header.condition.as_ref().map(object_of),
             is_full: header.full_groups.contains(0),
             lease: match header.lease_until {
@@ -294,6 +337,10 @@ pub(crate) fn upload_number(upload: &UploadId) -> u8 {
     upload.0.parse().unwrap()
 }
 
+pub(crate) fn bits(uploads: &[UploadId]) -> Uploads {
+    uploads.iter().map(upload_number).fold(0, |bits, number| bits | 1 << number)
+}
+
 pub(crate) fn open_upload(upload: u8) -> OpenUpload {
     let (key, upload) = (ObjectKey::new("k"), upload_id(upload));
     OpenUpload { key, upload, initiated: NOW, initiator: None }
@@ -317,29 +364,40 @@ pub(crate) fn core_parts(parts: &Parts, with_checksums: bool) -> Vec<Part> {
 }
 
 impl Group {
-    pub(crate) fn to_core(self) -> PartGroup {
-        PartGroup { parts: core_parts(&self.parts, true) }
+    pub(crate) fn to_core(self) -> Rc<PartGroup> {
+        known(&GROUPS, self.parts, |parts| PartGroup { parts: core_parts(parts, true) })
     }
 }
 
 /// What a HEAD of the destination shows.
-pub(crate) fn head(object: Object, uploads: &[Upload], parts: u8) -> Option<Head> {
-    let mut user = BTreeMap::new();
-    match object {
+pub(crate) fn head(object: Object, uploads: &[Upload], parts: u8) -> Option<Rc<Head>> {
+    let made_by = match object {
         Object::Absent => return None,
-        Object::Foreign(_) => {}
-        Object::Copy(upload) => {
-            let upload = &uploads[usize::from(upload)];
-            let token = Token {
-                transfer: TRANSFER.to_owned(),
-                epoch: upload.epoch.into(),
-                random: upload.random.into(),
-                source: identity(upload.generation, parts),
-            };
-            assert!(token.write(&mut user, &MetadataRoom::ASSUMED));
-        }
+        Object::Foreign(_) => None,
+        Object::Copy(upload) => Some(Upload {
+            life: Life::Completed,
+            parts: [None; PARTS_MAX],
+            visible: [None; PARTS_MAX],
+            ..uploads[usize::from(upload)]
+        }),
+    };
+    Some(known(&HEADS, (object, made_by, parts), |(object, made_by, parts)| {
+        made_head(*object, made_by.as_ref(), *parts)
+    }))
+}
+
+fn made_head(object: Object, made_by: Option<&Upload>, parts: u8) -> Head {
+    let mut user = BTreeMap::new();
+    if let Some(upload) = made_by {
+        let token = Token {
+            transfer: TRANSFER.to_owned(),
+            epoch: upload.epoch.into(),
+            random: upload.random.into(),
+            source: identity(upload.generation, parts),
+        };
+        assert!(token.write(&mut user, &MetadataRoom::ASSUMED));
     }
-    Some(Head {
+    Head {
         identity: Identity { etag: etag_of(object), ..identity(0, parts) },
         attributes: Attributes { user, ..Attributes::default() },
         tag_count: 0,
@@ -349,5 +407,5 @@ pub(crate) fn head(object: Object, uploads: &[Upload], parts: u8) -> Option<Head
         losses: Losses::new(),
         part_count: None,
         content_size: u64::from(parts) * PART_BYTES,
-    })
+    }
 }

@@ -1,12 +1,14 @@
 //! A worker on one part.
 
+use std::rc::Rc;
+
 use tranship_core::protocol::{self, Marked};
 
 use crate::planner::replan;
 use crate::state::{NOW, Row, Sent, Task, layout};
 use crate::world::{Broken, Process, Rules, World};
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Worker {
     pub(crate) task: Option<Task>,
     pub(crate) epoch: u8,
@@ -15,7 +17,7 @@ pub(crate) struct Worker {
     pub(crate) at: At,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum At {
     /// Bytes of this generation are on their way.
     Upload {
@@ -33,7 +35,7 @@ pub(crate) fn take(world: &mut World, rules: &Rules, task: Task, epoch: u8, inde
     if !protocol::is_current(&header, epoch.into()) {
         return;
     }
-    let row = world.header.clone().unwrap();
+    let row = world.header.unwrap();
     let counts = rules.has(Broken::Counts);
     let is_recorded = world.group(epoch).parts[usize::from(index)].is_some() && !counts;
     let is_there = world.source > 0;
@@ -73,7 +75,7 @@ impl Worker {
                 let header = world.core_header(rules);
                 let epoch = self.epoch.into();
                 if header.is_some_and(|header| protocol::is_current(&header, epoch)) {
-                    let row: Row = world.header.clone().unwrap();
+                    let row: Row = world.header.unwrap();
                     replan(world, rules, &row, self.task, 0);
                 }
                 return;
@@ -94,8 +96,9 @@ impl Worker {
         if !is_full {
             return false;
         }
-        let over = world.header.as_ref().map(|row| row.over);
-        let now = match protocol::mark_full(world.core_header(rules), self.epoch.into(), 0, NOW) {
+        let over = world.header.map(|row| row.over);
+        let header = world.core_header(rules).map(Rc::unwrap_or_clone);
+        let now = match protocol::mark_full(header, self.epoch.into(), 0, NOW) {
             Marked::Late => return false,
             Marked::Already(_) if rules.has(Broken::EdgeTriggered) => return false,
             Marked::Already(header) => header,

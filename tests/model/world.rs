@@ -1,15 +1,17 @@
 //! One key with its two stores, the ledger, the queue, and the processes that are at work.
 
+use std::rc::Rc;
+
 use tranship_core::protocol;
 use tranship_core::rows::Header;
 
-use crate::completer::{self, Completer};
+use crate::completer::Completer;
 use crate::planner::Planner;
 use crate::state::{
-    Group, Lease, Life, Object, PARTS_MAX, Parts, Row, Sent, Task, Upload, open_upload, small,
-    upload_number,
+    GONE, Group, Lease, Life, Object, PARTS_MAX, Parts, Row, Sent, Task, Upload, Uploads, numbers,
+    open_upload, small, upload_number,
 };
-use crate::worker::{self, Worker};
+use crate::worker::Worker;
 
 /// What may be wrong with the protocol on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,24 +86,14 @@ impl Rules {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Process {
     Planner(Planner),
     Worker(Worker),
     Completer(Completer),
 }
 
-impl Process {
-    /// The epoch whose records it may read yet.
-    fn reads(&self) -> Option<u8> {
-        match self {
-            Self::Completer(it) if it.at != completer::At::Forget => Some(it.row.epoch),
-            _ => None,
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a witness of its own")]
 pub(crate) struct Ghosts {
     /// A completion replaced what it was not planned over.
@@ -118,7 +110,7 @@ pub(crate) struct Ghosts {
     pub(crate) landed: u8,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct World {
     pub(crate) faults_left: u8,
     /// The generation of the source; 0: there is none.
@@ -164,85 +156,13 @@ impl World {
         }
     }
 
-    /// One of many states that differ only in the order of what has none, and in what can no longer
-    /// make a difference.
-    pub(crate) fn in_order(mut self, rules: &Rules) -> Self {
-        self.drop_what_is_over(rules);
-        self.forget_the_dead();
-        self.tasks.sort_unstable();
-        self.executions.sort_unstable();
-        self.processes.sort_unstable();
-        self
-    }
-
-    /// Messages, executions and last steps that would find that there is nothing to do, now and
-    /// whenever they come.
-    fn drop_what_is_over(&mut self, rules: &Rules) {
-        let Some(row) = self.header.clone() else { return };
-        let header = row.to_core(rules.parts);
-        let is_current = |epoch: u8| protocol::is_current(&header, epoch.into());
-        let is_over = |epoch: u8| epoch < row.epoch || row.stands.is_terminal();
-        let settled = self.settled;
-        self.tasks.retain(|task| match task {
-            Task::Plan { account } => settled >> account & 1 == 0,
-            Task::Part { epoch, .. } => is_current(*epoch),
-        });
-        self.executions.retain(|epoch| !is_over(*epoch));
-        let read: Vec<u8> = self.processes.iter().filter_map(Process::reads).collect();
-        self.processes.retain(|process| match process {
-            Process::Worker(it) => match it.at {
-                worker::At::Mark | worker::At::Moved => is_current(it.epoch),
-                worker::At::Trigger => !is_over(it.epoch),
-                worker::At::Record(_) => is_current(it.epoch) || read.contains(&it.epoch),
-                worker::At::Upload { .. } => true,
-            },
-            Process::Completer(it) => {
-                let is_last = it.at == completer::At::Forget;
-                !is_last || !is_over(it.row.epoch) || read.contains(&it.row.epoch)
-            }
-            Process::Planner(_) => true,
-        });
-        for (epoch, group) in (1..).zip(&mut self.groups) {
-            if is_over(epoch) && !read.contains(&epoch) {
-                *group = Group::default();
-            }
-        }
-    }
-
-    /// Of what was aborted, or is visible no more, nothing is left that anybody could see.
-    fn forget_the_dead(&mut self) {
-        for (number, upload) in (0..).zip(&mut self.uploads) {
-            if upload.life == Life::Open {
-                continue;
-            }
-            upload.parts = [None; PARTS_MAX];
-            if self.destination != Object::Copy(number) {
-                let life = upload.life;
-                *upload = Upload { epoch: 0, random: 0, generation: 0, life, ..upload.clone() };
-                upload.visible = [None; PARTS_MAX];
-            }
-        }
-        let uploads = &self.uploads;
-        let is_open = |upload: &u8| uploads[usize::from(*upload)].life == Life::Open;
-        if let Some(row) = &mut self.header {
-            row.old_uploads.retain(is_open);
-        }
-        for process in &mut self.processes {
-            match process {
-                Process::Planner(it) => it.row.old_uploads.retain(is_open),
-                Process::Completer(it) => it.row.old_uploads.retain(is_open),
-                Process::Worker(_) => {}
-            }
-        }
-    }
-
-    pub(crate) fn core_header(&self, rules: &Rules) -> Option<Header> {
-        self.header.as_ref().map(|row| row.to_core(rules.parts))
+    pub(crate) fn core_header(&self, rules: &Rules) -> Option<Rc<Header>> {
+        self.header.map(|row| row.to_core(rules.parts))
     }
 
     /// A compare-and-set on the revision; `false`: somebody was faster.
     pub(crate) fn store(&mut self, row: Row) -> bool {
-        let now = self.header.as_ref().map_or(0, |row| row.revision);
+        let now = self.header.map_or(0, |row| row.revision);
         let may = now + 1 == row.revision;
         if may {
             self.header = Some(row);
@@ -297,13 +217,15 @@ impl World {
             parts: [None; PARTS_MAX],
             visible: [None; PARTS_MAX],
         });
-        small(self.uploads.len() - 1)
+        let number = small(self.uploads.len() - 1);
+        assert!(number < GONE, "{self:?}");
+        number
     }
 
     pub(crate) fn abort(&mut self, uploads: impl IntoIterator<Item = u8>) {
         for upload in uploads {
-            let upload = self.upload(upload);
-            if upload.life == Life::Open {
+            let there = self.uploads.get_mut(usize::from(upload));
+            if let Some(upload) = there.filter(|upload| upload.life == Life::Open) {
                 upload.life = Life::Aborted;
             }
         }
@@ -318,14 +240,14 @@ impl World {
     }
 
     /// Open uploads, as bits.
-    pub(crate) fn listed(&self) -> u8 {
+    pub(crate) fn listed(&self) -> Uploads {
         let open = (0..).zip(&self.uploads).filter(|(_, upload)| upload.life == Life::Open);
         open.fold(0, |bits, (number, _)| bits | 1 << number)
     }
 
     /// Aborts what the core takes for orphans, of what was listed.
-    pub(crate) fn abort_orphans(&mut self, row: &Row, listed: u8, rules: &Rules) {
-        let open = (0..8).filter(|number| listed >> number & 1 == 1).map(open_upload).collect();
+    pub(crate) fn abort_orphans(&mut self, row: &Row, listed: Uploads, rules: &Rules) {
+        let open = numbers(listed).map(open_upload).collect();
         let orphans = protocol::orphans(&row.to_core(rules.parts), open);
         self.abort(orphans.iter().map(upload_number));
     }
@@ -354,7 +276,7 @@ impl World {
 
     /// Whether a lease is held, and who holds it is at work.
     pub(crate) fn lease(&self) -> Option<bool> {
-        let row = self.header.as_ref().filter(|row| row.lease == Lease::Held)?;
+        let row = self.header.filter(|row| row.lease == Lease::Held)?;
         let holds = |process: &Process| match process {
             Process::Completer(it) => it.row.epoch == row.epoch && it.row.attempt == row.attempt,
             Process::Planner(_) | Process::Worker(_) => false,
