@@ -344,6 +344,7 @@ pub(crate) fn head(object: Object, uploads: &[Upload], parts: u8) -> Option<Head
         attributes: Attributes { user, ..Attributes::default() },
         tag_count: 0,
         checksum: None,
+        qetag: None,
         etag_is_opaque: false,
         restored: false,
         losses: Losses::new(),
