@@ -402,6 +402,7 @@ fn made_head(object: Object, made_by: Option<&Upload>, parts: u8) -> Head {
         attributes: Attributes { user, ..Attributes::default() },
         tag_count: 0,
         checksum: None,
+        qetag: None,
         etag_is_opaque: false,
         restored: false,
         losses: Losses::new(),

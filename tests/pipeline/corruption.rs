@@ -83,8 +83,8 @@ fn in_frames(chance: &mut Chance, bytes: &[u8], breaks_off: bool) -> Body {
 
 /// What the body-measuring code says of bytes that are right.
 fn checksum_of(bytes: &[u8]) -> Checksum {
-    let expectation =
-        Expectation { size: size(bytes), checksum: None, algorithms: vec![Algorithm::Crc64Nvme] };
+    let algorithms = vec![Algorithm::Crc64Nvme];
+    let expectation = Expectation { size: size(bytes), checksum: None, qetag: None, algorithms };
     let body = full(Bytes::copy_from_slice(bytes));
     let (body, meter) = measure(body, expectation, Arc::new(Progress::default()));
     let all = http_body_util::BodyExt::collect(body).now_or_never().unwrap().unwrap().to_bytes();
@@ -114,7 +114,8 @@ fn damaged_bytes_never_become_an_object() {
             }
             _ => (damaged(&mut chance, &good), false),
         };
-        let expectation = Expectation { size: stated, checksum, algorithms: Vec::new() };
+        let expectation =
+            Expectation { size: stated, checksum, qetag: None, algorithms: Vec::new() };
         let body = in_frames(&mut chance, &bytes, breaks_off);
         let (body, meter) = measure(body, expectation, Arc::new(Progress::default()));
         let put = Put {
@@ -180,6 +181,7 @@ fn damaged_parts_are_never_completed() {
         let expectation = Expectation {
             size: size(&good),
             checksum: None,
+            qetag: None,
             algorithms: vec![Algorithm::Crc64Nvme],
         };
         let body = in_frames(&mut chance, &bad, false);
@@ -218,7 +220,8 @@ fn whole_bytes_become_an_object() {
         let key = ObjectKey::new(format!("{case}"));
         let good = noise(case + 1, usize::try_from(1 + chance.below(SIZE_MAX)).unwrap());
         let checksum = Some(checksum_of(&good));
-        let expectation = Expectation { size: size(&good), checksum, algorithms: Vec::new() };
+        let algorithms = Vec::new();
+        let expectation = Expectation { size: size(&good), checksum, qetag: None, algorithms };
         let body = in_frames(&mut chance, &good, false);
         let (body, _) = measure(body, expectation, Arc::new(Progress::default()));
         let put = Put {

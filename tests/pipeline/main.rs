@@ -14,6 +14,7 @@ mod keys;
 mod large;
 mod port_fault;
 mod ports;
+mod qetags;
 mod resume;
 mod simulation;
 mod single_fault;

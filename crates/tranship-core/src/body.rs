@@ -1,7 +1,7 @@
 //! The bytes of an object on their way from one store to the other.
 //!
 //! A [`Body`] is a stream of frames that nobody collects. On the way it is *measured*: bytes are
-//! counted, CRCs are computed, and the last frame is held back until the whole is known to be what
+//! counted, checksums are computed, and the last frame is held back until the whole is known to be what
 //! the source promised. A body that is too short, too long or damaged ends in an error instead of
 //! its last frame, so the destination never receives all the bytes that it was told to expect, and
 //! nothing wrong becomes visible.
@@ -17,6 +17,7 @@ use crate::checksum::{Algorithm, Checksum, Crcs};
 use crate::error::{ErrorKind, StoreError};
 use crate::object::ObjectKey;
 use crate::progress::Progress;
+use crate::qetag::{Blocks, Claim, Qetag};
 
 /// What a body's stream may fail with.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -58,6 +59,8 @@ pub struct Expectation {
     pub size: u64,
     /// The source's own checksum of exactly these bytes, where it has one.
     pub checksum: Option<Checksum>,
+    /// What the source's own qetag says of exactly these bytes, where it has one.
+    pub qetag: Option<Claim>,
     /// What to compute besides.
     pub algorithms: Vec<Algorithm>,
 }
@@ -66,6 +69,8 @@ pub struct Expectation {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Measured {
     pub checksums: Vec<Checksum>,
+    /// What the bytes came to, where that was compared.
+    pub qetag: Option<Qetag>,
     /// What was wrong with it, if anything was.
     pub fault: Option<String>,
     /// The source's own word, where that was it.
@@ -107,6 +112,7 @@ pub fn measure(body: Body, expectation: Expectation, progress: Arc<Progress>) ->
         body,
         crcs: Crcs::new(&algorithms),
         checksum: expectation.checksum,
+        qetag: expectation.qetag.map(|claim| (claim, Blocks::default())),
         unread: expectation.size,
         unsent: expectation.size,
         held: None,
@@ -120,6 +126,8 @@ struct Measuring {
     body: Body,
     crcs: Crcs,
     checksum: Option<Checksum>,
+    /// SHA-1 costs more than all else here: it is computed for those alone whose source has one.
+    qetag: Option<(Claim, Blocks)>,
     /// Bytes that the source still owes.
     unread: u64,
     /// Bytes that the destination still expects.
@@ -148,6 +156,13 @@ impl Measuring {
             let name = expected.algorithm;
             return self.fail(format!("the bytes do not match the source's own {name:?} checksum"));
         }
+        if let Some((claim, blocks)) = self.qetag.take() {
+            let qetag = blocks.finish();
+            self.meter.write(|measured| measured.qetag = Some(qetag));
+            if !claim.admits(qetag) {
+                return self.fail("the bytes do not match the source's own qetag".to_owned());
+            }
+        }
         self.meter.write(|measured| measured.checksums = checksums);
         let Some(last) = self.held.take() else { return Poll::Ready(None) };
         self.unsent = 0;
@@ -161,6 +176,9 @@ impl Measuring {
         };
         self.unread = unread;
         self.crcs.update(&bytes);
+        if let Some((_, blocks)) = &mut self.qetag {
+            blocks.update(&bytes);
+        }
         self.progress.moved(length);
         if unread == 0 && length > 0 {
             self.held = Some(bytes);
@@ -216,6 +234,7 @@ impl HttpBody for Measuring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::ETag;
     use futures_util::FutureExt as _;
     use std::collections::VecDeque;
 
@@ -235,8 +254,12 @@ mod tests {
 
     /// Passes the frames through a meter; gives the bytes that came out, and what went wrong.
     fn pass(frames: &[&'static [u8]], size: u64, checksum: Option<Checksum>) -> (usize, Measured) {
+        let algorithms = vec![Algorithm::Crc64Nvme];
+        pass_as(frames, Expectation { size, checksum, qetag: None, algorithms })
+    }
+
+    fn pass_as(frames: &[&'static [u8]], expectation: Expectation) -> (usize, Measured) {
         let body = Box::pin(Frames(frames.iter().map(|b| Bytes::from_static(b)).collect()));
-        let expectation = Expectation { size, checksum, algorithms: vec![Algorithm::Crc64Nvme] };
         let (mut body, meter) = measure(body, expectation, Arc::default());
         let mut out = 0;
         let next = |body: &mut Body| {
@@ -276,6 +299,27 @@ mod tests {
             let (out, measured) = pass(frames, size, Some(good()));
             assert!(out < 9, "{frames:?}: {out}");
             assert!(measured.fault.is_some(), "{frames:?}");
+        }
+    }
+
+    fn against(own: Qetag, frames: &[&'static [u8]]) -> (usize, Measured) {
+        let qetag = Some(Claim { own, seen: None });
+        pass_as(frames, Expectation { size: 4, checksum: None, qetag, algorithms: Vec::new() })
+    }
+
+    #[test]
+    fn a_body_that_its_qetag_speaks_against_never_arrives_whole() {
+        // Of `etag`: <https://docs.rs/qiniu-etag>.
+        let own = Qetag::of(&ETag::new("FpLiADEaVoALPkdb8tJEJyRTXoe_"), 4).unwrap();
+        for frames in [&[&b"etag"[..]][..], &[b"e", b"", b"tag"]] {
+            let (out, measured) = against(own, frames);
+            assert_eq!((out, measured.qetag, measured.fault), (4, Some(own), None), "{frames:?}");
+        }
+        for frames in [&[&b"etaG"[..]][..], &[b"g", b"ate"]] {
+            let (out, measured) = against(own, frames);
+            assert!(out < 4, "{frames:?}: {out}");
+            assert!(measured.fault.unwrap().contains("qetag"), "{frames:?}");
+            assert!(measured.qetag.is_some_and(|it| it != own), "{frames:?}");
         }
     }
 }

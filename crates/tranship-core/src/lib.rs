@@ -29,6 +29,7 @@ pub mod policy;
 pub mod ports;
 pub mod progress;
 pub mod protocol;
+pub mod qetag;
 pub mod room;
 pub mod rows;
 pub mod settle;

@@ -15,6 +15,7 @@ use crate::loss::Losses;
 use crate::object::{
     ByteRange, ETag, Identity, Millis, ObjectKey, PartNumber, UploadId, VersionId,
 };
+use crate::qetag::Qetag;
 
 /// What the destination must hold for a write to take effect.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -80,6 +81,8 @@ pub struct Head {
     pub tag_count: u32,
     /// The store's own checksum over the whole object, if it keeps one that can be composed.
     pub checksum: Option<Checksum>,
+    /// The `ETag`, where the store is known to give such ones and it has their form.
+    pub qetag: Option<Qetag>,
     /// Whether the store's key management makes the `ETag` opaque.
     pub etag_is_opaque: bool,
     /// In an archive tier, and a restored copy can be read.

@@ -242,6 +242,9 @@ pub fn by_heads(source: &Listed, destination: &Listed, here: &Head, there: &Head
             Verdict::Different(Contrast::Checksum)
         };
     }
+    if let Some(verdict) = by_qetags(here, there) {
+        return verdict;
+    }
     let token = Token::read(&there.attributes.user);
     if token.as_ref().is_some_and(|token| token.source.is_same_as(&here.identity)) {
         // Before the ETags: a token is written just where the destination's say nothing.
@@ -252,6 +255,16 @@ pub fn by_heads(source: &Listed, destination: &Listed, here: &Head, there: &Head
         return Verdict::Different(Contrast::ETags);
     }
     Verdict::NotProvable(if token.is_some() { Doubt::OtherGeneration } else { Doubt::SizeOnly })
+}
+
+/// What the qetags of both say, where both have one.
+fn by_qetags(here: &Head, there: &Head) -> Option<Verdict> {
+    let (here, there) = (here.qetag?, there.qetag?);
+    if here == there {
+        return Some(Verdict::Equal(Proof::Checksum));
+    }
+    let is_known = here.proves_a_difference() && there.proves_a_difference();
+    is_known.then_some(Verdict::Different(Contrast::Checksum))
 }
 
 /// What the bytes say of a pair of equal size.

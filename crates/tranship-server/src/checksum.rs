@@ -1,5 +1,6 @@
 //! A checksum: what Amazon S3 keeps beside an object or a part, besides its `ETag`.
 
+use crate::qetag::Blocks;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crc_fast::CrcAlgorithm;
@@ -139,6 +140,7 @@ enum State {
 /// Hashes a body while it arrives.
 pub(crate) struct Hasher {
     md5: Option<Md5>,
+    blocks: Option<Blocks>,
     states: Vec<(Algorithm, State)>,
     length: u64,
 }
@@ -146,6 +148,7 @@ pub(crate) struct Hasher {
 /// What a body hashed to.
 pub(crate) struct Hashed {
     pub(crate) md5: Option<[u8; 16]>,
+    pub(crate) qetag: Option<String>,
     pub(crate) sums: Sums,
     pub(crate) length: u64,
 }
@@ -164,13 +167,21 @@ impl Hasher {
             };
             states.push((algorithm, state));
         }
-        Self { md5: md5.then(Md5::new), states, length: 0 }
+        Self { md5: md5.then(Md5::new), blocks: None, states, length: 0 }
+    }
+
+    /// Computes a qetag, too.
+    pub(crate) fn with_qetag(self) -> Self {
+        Self { blocks: Some(Blocks::default()), ..self }
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.length += size(bytes);
         if let Some(md5) = &mut self.md5 {
             md5.update(bytes);
+        }
+        if let Some(blocks) = &mut self.blocks {
+            blocks.update(bytes);
         }
         for (_, state) in &mut self.states {
             match state {
@@ -191,7 +202,8 @@ impl Hasher {
             };
             sums.set(algorithm, Some(value));
         }
-        Hashed { md5: self.md5.map(|md5| md5.finalize().into()), sums, length: self.length }
+        let md5 = self.md5.map(|md5| md5.finalize().into());
+        Hashed { md5, qetag: self.blocks.map(Blocks::finish), sums, length: self.length }
     }
 }
 

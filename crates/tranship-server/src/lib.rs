@@ -16,6 +16,7 @@ mod front;
 mod keys;
 mod operation;
 mod options;
+mod qetag;
 mod record;
 mod server;
 mod store;

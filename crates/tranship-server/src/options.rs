@@ -25,10 +25,13 @@ pub enum EtagMode {
     Random,
     /// MD5 in capitals for what came in one piece, else random with `-N` behind it; so does Alibaba Cloud OSS.
     UpperMd5,
-    /// MD5 for what came in one piece, else random with `-N` behind it; so do Tencent COS and Qiniu Kodo.
+    /// MD5 for what came in one piece, else random with `-N` behind it; so does Tencent COS, and so is believed of
+    /// the S3 API of Qiniu Kodo.
     Md5OfOnePiece,
     /// MD5 for what came in one piece, else a text that does not look like a digest; so does Google Cloud Storage.
     Md5OrOpaque,
+    /// A qetag, of whatever it came in; so does the native API of Qiniu Kodo.
+    Qetag,
 }
 
 impl EtagMode {

@@ -11,11 +11,12 @@ pub(crate) use bucket::{Bucket, no_such_key};
 pub(crate) use object::{ARCHIVE_CLASSES, Version};
 pub(crate) use upload::{Completed, Upload, UploadedPart};
 
-use crate::checksum::{Algorithm, Hasher, Sums, compose_etag};
+use crate::checksum::{Algorithm, Hashed, Hasher, Sums, compose_etag};
 use crate::clock;
 use crate::content::{Content, mix};
 use crate::formula::{Formula, Formulated, fast_etag};
 use crate::options::{Backend, EtagMode};
+use crate::qetag;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -111,11 +112,11 @@ impl Store {
         tags: Vec<(String, String)>,
     ) -> String {
         let bytes = bytes.into();
-        let mut hasher = Hasher::new(true, &[Algorithm::Crc64Nvme]);
+        let mut hasher = self.hasher(true, &[Algorithm::Crc64Nvme]);
         hasher.update(&bytes);
         let hashed = hasher.finish();
         let mut object = self.new_object(Content::from(bytes), properties, tags);
-        object.etag = self.etag(hashed.md5, 0);
+        object.etag = self.etag_of(&hashed);
         object.sums = hashed.sums;
         self.insert(bucket, key, object)
     }
@@ -125,15 +126,17 @@ impl Store {
         let mut digests = Vec::new();
         let mut rows = Vec::new();
         for (number, part) in (1..).zip(&parts) {
-            let mut hasher = Hasher::new(true, &[Algorithm::Crc64Nvme]);
+            let mut hasher = self.hasher(true, &[Algorithm::Crc64Nvme]);
             hasher.update(part);
             let hashed = hasher.finish();
-            digests.push(hex::encode(hashed.md5.unwrap_or_default()));
+            let md5 = hex::encode(hashed.md5.unwrap_or_default());
+            digests.push((hashed.qetag.unwrap_or(md5), hashed.length));
             rows.push(ObjectPart { number, size: hashed.length, sums: hashed.sums });
         }
         let content = Content::Kept(parts.into());
         let mut object = self.new_object(content, Properties::default(), Vec::new());
-        object.etag = self.whole_etag(digests.iter().map(String::as_str));
+        object.etag =
+            self.whole_etag(digests.iter().map(|(digest, size)| (digest.as_str(), *size)));
         let whole = crate::checksum::combine(
             Algorithm::Crc64Nvme,
             rows.iter().map(|part| (part.sums.get(Algorithm::Crc64Nvme), part.size)),
@@ -336,6 +339,17 @@ impl Store {
         format!("{serial:012x}{:016x}", mix(&mut state))
     }
 
+    /// Hashes what an `ETag` is made of here, if that is wanted, and checksums.
+    pub(crate) fn hasher(&self, of_etag: bool, algorithms: &[Algorithm]) -> Hasher {
+        let hasher = Hasher::new(of_etag, algorithms);
+        if of_etag && self.etags == EtagMode::Qetag { hasher.with_qetag() } else { hasher }
+    }
+
+    /// The `ETag` of what came in one piece.
+    pub(crate) fn etag_of(&self, hashed: &Hashed) -> String {
+        hashed.qetag.clone().unwrap_or_else(|| self.etag(hashed.md5, 0))
+    }
+
     /// The `ETag` for an MD5, or another where the mode has none of it.
     pub(crate) fn etag(&self, md5: Option<[u8; 16]>, parts: usize) -> String {
         let hashed = md5.filter(|_| self.etags.hashes()).map(hex::encode);
@@ -348,12 +362,13 @@ impl Store {
         if self.etags == EtagMode::UpperMd5 { etag.to_uppercase() } else { etag }
     }
 
-    /// The `ETag` of an object that was put together from parts with these.
-    pub(crate) fn whole_etag<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> String {
-        if self.etags == EtagMode::Md5 {
-            return compose_etag(parts);
+    /// The `ETag` of an object that was put together from parts with these, and of these sizes.
+    pub(crate) fn whole_etag<'a>(&self, parts: impl IntoIterator<Item = (&'a str, u64)>) -> String {
+        match self.etags {
+            EtagMode::Md5 => compose_etag(parts.into_iter().map(|(etag, _)| etag)),
+            EtagMode::Qetag => qetag::of_parts(parts),
+            _ => self.etag(None, parts.into_iter().count()),
         }
-        self.etag(None, parts.into_iter().count())
     }
 
     /// An object of now, without `ETag` or checksums yet.

@@ -53,6 +53,9 @@ fn habits(subject: &Subject<'_>) -> Vec<&'static str> {
         Some(ChecksumHeader::Hashes(_)) => habits.push("a CRC-32C of each whole object"),
         None => {}
     }
+    if quirks.qetags {
+        habits.push("a hash of each whole object whose ETag is a qetag");
+    }
     habits.push(match quirks.etags {
         ETags::Md5 => "ETags as Amazon's",
         ETags::Md5OfPlain => "ETags are MD5 of what was not written in parts",

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::Value;
 use tranship_server::{
-    Backend, Content, EtagMode, Fault, Formula, FormulaEtags, Matcher, Rule, ServerOptions, Sums,
+    Backend, Content, Dialect, EtagMode, Fault, Formula, FormulaEtags, Matcher, Rule,
+    ServerOptions, Sums,
 };
 
 use crate::support::{DESTINATION, Done, MIB, SOURCE, World, end, noise, run, send, until};
@@ -219,6 +220,52 @@ async fn bytes_that_are_damaged_on_their_way_are_read_again() {
     }
     expect_objects(&verify(&world, &["--deep"], 0)["grades"], &[("A", 2)]);
     assert_eq!(world.destination.faults().struck(), 2);
+}
+
+/// A store whose ETags are qetags.
+fn kodo() -> ServerOptions {
+    ServerOptions { dialect: Dialect::Kodo, etags: EtagMode::Qetag, ..ServerOptions::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_qetags_are_a_checksum_that_both_sides_keep() {
+    let world = World::with(kodo(), kodo()).await;
+    for (key, size) in [("one block", 100), ("several", 5 * MIB)] {
+        both(&world, key, noise(8, size));
+    }
+    world.put("other", "bytes");
+    world.there().put(DESTINATION, "other", "BYTES");
+    let (from, to) = (format!("kodo://{SOURCE}"), format!("kodo://{DESTINATION}"));
+    let regions = ["--source-region=cn-east-1", "--destination-region=cn-east-1", "--json"];
+    let last = ended(&run(world.verifying_at(&from, &to, &regions)), 6);
+    expect_objects(&last["grades"], &[("B", 2)]);
+    expect_objects(&last["verdicts"], &[("different", 1), ("equal", 2)]);
+    assert_eq!(looks(&world), [3, 3, 0, 0], "no byte is read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deep_reads_nothing_that_the_stores_own_qetag_speaks_against() {
+    let world = World::with(kodo(), ServerOptions::default()).await;
+    for (key, size) in [("one block", 100), ("several", 5 * MIB)] {
+        both(&world, key, noise(8, size));
+    }
+    let (from, to) = (format!("kodo://{SOURCE}"), format!("s3://{DESTINATION}"));
+    let verify = |options: &[&str], code| {
+        let all = [&["--source-region=cn-east-1", "--deep", "--json"], options].concat();
+        ended(&run(world.verifying_at(&from, &to, &all)), code)
+    };
+    expect_objects(&verify(&[], 0)["grades"], &[("A", 2)]);
+    // The store gives other bytes than those that it made the ETags of, and these have been copied.
+    for (key, size) in [("one block", 100), ("several", 5 * MIB)] {
+        let bytes = Bytes::from(noise(9, size));
+        world.there().put(DESTINATION, key, bytes.clone());
+        assert!(world.here().change(SOURCE, key, |it| it.content = Content::from(bytes)));
+    }
+    let last = verify(&["--report", "report"], 7);
+    expect_objects(&last["grades"], &[("A", 1), ("U", 1)]);
+    let found = lines(&world.read("report/differences.jsonl"));
+    assert_eq!((found.len(), &found[0]["key"]), (1, &"one block".into()), "{found:?}");
+    assert!(found[0]["reason"].as_str().unwrap().contains("own qetag"), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

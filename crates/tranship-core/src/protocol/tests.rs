@@ -57,6 +57,7 @@ fn there(etag: &str, token: Option<(u64, u64)>) -> Head {
         attributes: Attributes { user, ..Attributes::default() },
         tag_count: 0,
         checksum: None,
+        qetag: None,
         etag_is_opaque: false,
         restored: false,
         losses: crate::loss::Losses::new(),

@@ -4,6 +4,7 @@ use super::*;
 use crate::checksum::{Algorithm, Checksum};
 use crate::object::{Identity, Millis, VersionId};
 use crate::outcome::Count;
+use crate::qetag::Qetag;
 use crate::room::MetadataRoom;
 use crate::store::Attributes;
 
@@ -28,6 +29,7 @@ fn head(size: u64, etag: &str) -> Head {
         attributes: Attributes::default(),
         tag_count: 0,
         checksum: None,
+        qetag: None,
         etag_is_opaque: false,
         restored: false,
         losses: std::collections::BTreeSet::new(),
@@ -119,6 +121,35 @@ fn heads_decide_by_the_best_evidence_there_is() {
         }
     }
     assert_eq!(seen.len(), 6, "every verdict came up: {seen:?}");
+}
+
+/// Of `etag` (<https://docs.rs/qiniu-etag>), with a letter changed, and of more than one block.
+#[test]
+fn qetags_of_both_sides_decide_what_they_can() {
+    let one = ("FpLiADEaVoALPkdb8tJEJyRTXoe_", 4);
+    let other = ("FpLiADEaVoALPkdb8tJEJyRTXoe-", 4);
+    let many = ("lg-Eb5KFCuZn-cUfj_oS2PPOU9xy", 5 << 20);
+    let others = ("lg-Eb5KFCuZn-cUfj_oS2PPOU9xz", 5 << 20);
+    for (here, there, verdict) in [
+        (one, one, Verdict::Equal(Proof::Checksum)),
+        (many, many, Verdict::Equal(Proof::Checksum)),
+        (one, other, Verdict::Different(Contrast::Checksum)),
+        // Perhaps of other blocks, and the same bytes.
+        (many, others, Verdict::NotProvable(Doubt::SizeOnly)),
+        (one, (MD5, 4), Verdict::NotProvable(Doubt::SizeOnly)),
+    ] {
+        let listed = |(etag, size)| listed("k", size, etag);
+        let known = |(etag, size)| {
+            let qetag = Qetag::of(&ETag::new(etag), size);
+            Head { qetag, ..head(size, etag) }
+        };
+        let told = by_heads(&listed(here), &listed(there), &known(here), &known(there));
+        assert_eq!(told, verdict, "{here:?} {there:?}");
+        // Nobody knows of either store that it gives such ones.
+        let plain = |(etag, size)| head(size, etag);
+        let told = by_heads(&listed(here), &listed(there), &plain(here), &plain(there));
+        assert_eq!(told, Verdict::NotProvable(Doubt::SizeOnly), "{here:?} {there:?}");
+    }
 }
 
 fn token_of(etag: &str) -> std::collections::BTreeMap<String, String> {

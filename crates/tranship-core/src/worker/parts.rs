@@ -223,7 +223,7 @@ async fn relay(
     let (body, size) = open(stage, &header.source_key, range, pin, connections).await?;
     let mut algorithms = vec![Algorithm::Crc64Nvme];
     algorithms.extend(header.checksum.map(|c| c.algorithm).filter(|a| *a != Algorithm::Crc64Nvme));
-    let expectation = Expectation { size, checksum: None, algorithms };
+    let expectation = Expectation { size, checksum: None, qetag: None, algorithms };
     let (body, meter) = measure(body, expectation, stage.progress.clone());
     let sent =
         stage.destination.upload_part(&header.destination_key, upload, number, size, body).await;

@@ -16,6 +16,7 @@ use crate::message::{Action, Entry};
 use crate::object::{ETagForm, Identity, Millis, ObjectKey};
 use crate::outcome::Outcome;
 use crate::policy::{Compare, Policy, ServerSide};
+use crate::qetag::{Claim, Qetag};
 use crate::rows::{self, AccountRef, Evidence, HeaderId};
 use crate::stage::Stage;
 use crate::store::{Attributes, Condition, CopySource, Head, Pin, Put, Read, Write, Written};
@@ -243,7 +244,7 @@ async fn copy(
     listed_size: u64,
 ) -> Result<Copied, StageError> {
     let _stream = stage.stream().await;
-    let mut attempt = 0;
+    let (mut attempt, mut seen) = (0, None);
     loop {
         let read = if stage.policy.server_side == ServerSide::Always {
             None
@@ -258,13 +259,15 @@ async fn copy(
                 {
                     return Ok(Copied::TooLarge);
                 }
-                relay(stage, source_key, key, read, condition, false).await
+                relay(stage, source_key, key, read, condition, &mut seen, false).await
             }
             Some(Err(error)) => Err(error),
             None => server_side(stage, source_key, key, condition).await,
         };
         match result {
-            Ok(landed) => return Box::pin(settle_landed(stage, source_key, key, landed)).await,
+            Ok(landed) => {
+                return Box::pin(settle_landed(stage, source_key, key, landed, seen)).await;
+            }
             Err(error) => {
                 attempt += 1;
                 let again = error.disposition() == crate::error::Disposition::Retry && attempt < 3;
@@ -283,6 +286,7 @@ async fn settle_landed(
     source_key: &ObjectKey,
     key: &ObjectKey,
     mut landed: Landed,
+    mut seen: Option<Qetag>,
 ) -> Result<Copied, StageError> {
     if !landed.proven {
         // The destination's ETag says nothing about the bytes, which only now is known.
@@ -291,7 +295,7 @@ async fn settle_landed(
             // Written once more, with a token; the next objects have theirs at once.
             let condition = Condition::Is(landed.written.etag);
             let read = stage.read(source_key, None, Some(&Pin::from(&landed.source))).await?;
-            landed = relay(stage, source_key, key, read, &condition, true).await?;
+            landed = relay(stage, source_key, key, read, &condition, &mut seen, true).await?;
         }
     }
     let Landed { source, written, proven, losses, .. } = landed;
@@ -312,13 +316,15 @@ struct Landed {
     losses: Losses,
 }
 
-/// Passes an open read on to the destination.
+/// Passes an open read on to the destination. `seen` is what its bytes came to when they were read
+/// before, and then what they come to now, where they are compared with a qetag.
 async fn relay(
     stage: &Stage,
     source_key: &ObjectKey,
     key: &ObjectKey,
     read: Read,
     condition: &Condition,
+    seen: &mut Option<Qetag>,
     with_token: bool,
 ) -> Result<Landed, StoreError> {
     let Read { head, body, size } = read;
@@ -334,7 +340,9 @@ async fn relay(
         written,
         losses: losses.clone(),
     };
-    let expectation = Expectation { size, checksum: head.checksum, algorithms: Vec::new() };
+    let qetag = head.qetag.map(|own| Claim { own, seen: *seen });
+    let checksum = head.checksum;
+    let expectation = Expectation { size, checksum, qetag, algorithms: Vec::new() };
     let (body, meter) = measure(body, expectation, stage.progress.clone());
     let tags = write.tags.clone();
     let put = Put {
@@ -346,7 +354,10 @@ async fn relay(
         // The source's plain ETag is known before the bytes: the destination verifies them by it.
         md5: plain.then(|| head.identity.etag.md5()).flatten(),
     };
-    match stage.destination.put(put, body).await {
+    let answer = stage.destination.put(put, body).await;
+    let measured = meter.read();
+    *seen = measured.qetag.or(*seen);
+    match answer {
         Ok(written) => {
             if !stage.policy.fenced {
                 look_again(stage, source_key, &head.identity).await?;
@@ -354,7 +365,7 @@ async fn relay(
             Ok(landed(written))
         }
         Err(error) => {
-            if let Some(error) = meter.read().error(source_key) {
+            if let Some(error) = measured.error(source_key) {
                 return Err(error);
             }
             let error = denied::judge(stage, &tags, error).await;

@@ -97,7 +97,8 @@ impl Api {
             if kept { Content::Kept(pieces.into()) } else { Content::Discarded { length } };
         let mut object =
             self.store.new_object(content, upload.properties.clone(), upload.tags.clone());
-        object.etag = self.store.whole_etag(chosen.iter().map(|one| one.part.etag.as_str()));
+        let etags = chosen.iter().map(|one| (one.part.etag.as_str(), one.part.content.len()));
+        object.etag = self.store.whole_etag(etags);
         object.parts = parts;
         object.sums = sums;
         object.checksum_type = checksum_type;

@@ -6,7 +6,7 @@ use super::properties::{
     check_key, check_metadata, parse_tags, properties_of, put_encryption, read_as_latin1,
 };
 use super::{Api, Misbehave, caller, caller_of, misbehaves, strong};
-use crate::checksum::{Algorithm, Hasher, put_sums};
+use crate::checksum::{Algorithm, put_sums};
 use crate::clock;
 use crate::content::{Content, Slices};
 use crate::store::{Access, Caller, Object, UploadedPart, enter};
@@ -56,12 +56,12 @@ impl Api {
     ) -> (String, crate::checksum::Sums) {
         let by_default = self.options.default_checksum.then_some(Algorithm::Crc64Nvme);
         let algorithms: Vec<Algorithm> = algorithm.or(by_default).into_iter().collect();
-        let mut hasher = Hasher::new(self.options.etags.hashes(), &algorithms);
+        let mut hasher = self.store.hasher(self.options.etags.hashes(), &algorithms);
         for slice in slices.into_iter().flatten() {
             hasher.update(&slice);
         }
         let hashed = hasher.finish();
-        (self.store.etag(hashed.md5, 0), hashed.sums)
+        (self.store.etag_of(&hashed), hashed.sums)
     }
 
     pub(super) fn copy_object(

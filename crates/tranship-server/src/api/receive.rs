@@ -83,7 +83,7 @@ impl Api {
         let unhashed = expected.backend == Backend::Synthetic { hash_writes: false };
         let md5 = !unhashed && (self.options.etags.hashes() || expected.content_md5.is_some());
         let algorithms: &[Algorithm] = if unhashed { &[] } else { &expected.algorithms };
-        let mut hasher = Hasher::new(md5, algorithms);
+        let mut hasher = self.store.hasher(md5, algorithms);
         let keep = expected.backend == Backend::Memory;
         let bytes = drain(body, &mut hasher, keep, expected.length).await?;
         let hashed = hasher.finish();
@@ -99,13 +99,16 @@ impl Api {
             verify(&hashed, expected.content_md5.as_deref(), &given)?;
         }
         // Bytes that are not hashed are what the client says they are.
-        let believed = || expected.content_md5.as_deref().filter(|_| unhashed).and_then(decode_md5);
+        let believed = expected.content_md5.as_deref().filter(|_| unhashed).and_then(decode_md5);
         Ok(Received {
             content: match bytes {
                 Some(bytes) => Content::from(bytes),
                 None => Content::Discarded { length: hashed.length },
             },
-            etag: self.store.etag(hashed.md5.or_else(believed), 0),
+            etag: match believed {
+                Some(md5) => self.store.etag(Some(md5), 0),
+                None => self.store.etag_of(&hashed),
+            },
             sums: if unhashed { given } else { hashed.sums },
         })
     }

@@ -59,7 +59,8 @@ pub(super) const VENDOR: Vendor = Vendor {
         "InvalidObjectState",
         "The operation is not valid for the object's storage class",
     ),
-    // The native hash is no MD5: <https://github.com/qiniu/qetag>. Of what comes in one piece it is believed to be.
+    // The native hash is no MD5: <https://github.com/qiniu/qetag>. Behind the S3 protocol it is believed to be one of
+    // what comes in one piece; with `EtagMode::Qetag` the server gives the native one there, too.
     etags: EtagMode::Md5OfOnePiece,
     minimum_part: 1 << 20,
     // Neither version knows `encoding-type`.

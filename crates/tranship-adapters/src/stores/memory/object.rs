@@ -101,6 +101,7 @@ impl Object {
             attributes: self.attributes.clone(),
             tag_count: u32::try_from(self.tags.len()).unwrap_or(u32::MAX),
             checksum: Some(Checksum { algorithm: Algorithm::Crc64Nvme, value: self.crc64 }),
+            qetag: None,
             etag_is_opaque: self.etag_is_opaque,
             losses: tranship_core::loss::Losses::new(),
             restored: false,

@@ -9,6 +9,7 @@ use aws_sdk_s3::primitives::DateTime;
 use tranship_core::checksum::{Algorithm, Checksum};
 use tranship_core::loss::{Loss, Losses};
 use tranship_core::object::{ByteRange, ETag, Identity, Millis, VersionId};
+use tranship_core::qetag::Qetag;
 use tranship_core::store::{Attributes, Head, Pin};
 
 use super::metadata::decoded;
@@ -212,8 +213,11 @@ impl Answer {
             modified: millis(self.modified.as_ref()),
             version: self.version.clone().map(VersionId),
         };
+        let may_be_one = settings.vendor().quirks.qetags;
+        let qetag = may_be_one.then(|| Qetag::of(&identity.etag, identity.size)).flatten();
         Ok(Head {
             identity,
+            qetag,
             content_size: self.content_size()?,
             tag_count: self.tag_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
             checksum: self.checksum.whole().or(said.checksum),
@@ -246,6 +250,7 @@ fn check_range(asked: ByteRange, answered: &str, size: u64) -> Result<(), String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stores::s3::vendors::Vendor;
     use proptest::prelude::*;
 
     fn answer(length: i64, content_range: Option<&str>) -> Answer {
@@ -352,6 +357,25 @@ mod tests {
         ] {
             let answer = Answer { restore: restore.map(str::to_owned), ..answer(1, None) };
             assert_eq!(answer.head(&S3Settings::default()).unwrap().restored, restored);
+        }
+    }
+
+    #[test]
+    fn a_qetag_is_looked_for_only_where_the_row_says_that_there_may_be_one() {
+        // Of `etag`: <https://docs.rs/qiniu-etag>.
+        let own = "FpLiADEaVoALPkdb8tJEJyRTXoe_";
+        for vendor in Vendor::all() {
+            let settings = S3Settings { vendor: Some(vendor), ..S3Settings::default() };
+            for (etag, size, is_one) in [
+                (own, 4, true),
+                (own, 5 << 20, false),
+                ("d41d8cd98f00b204e9800998ecf8427e", 4, false),
+            ] {
+                let answer = Answer { etag: Some(format!("\"{etag}\"")), ..answer(size, None) };
+                let qetag = answer.head(&settings).unwrap().qetag;
+                let wanted = (is_one && vendor.kind == "qiniu-kodo").then(|| own.to_owned());
+                assert_eq!(qetag.map(Qetag::text), wanted, "{} {etag} {size}", vendor.name);
+            }
         }
     }
 

@@ -338,7 +338,7 @@ async fn a_measured_body_passes_a_real_connection_and_a_damaged_one_does_not() {
         let (endpoint, server) = serve_once(9);
         let settings = S3Settings { endpoint: Some(endpoint), ..settings() };
         let store = S3Store::connect(settings).await.unwrap();
-        let expectation = Expectation { size: 9, checksum, algorithms: Vec::new() };
+        let expectation = Expectation { size: 9, checksum, qetag: None, algorithms: Vec::new() };
         let source = full(Bytes::from_static(b"123456789"));
         let (body, meter) = measure(source, expectation, Arc::default());
         let upload = UploadId("u".into());

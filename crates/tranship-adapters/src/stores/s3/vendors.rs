@@ -82,6 +82,8 @@ pub struct Quirks {
     pub kms: bool,
     /// `ETag`s of plain writes are MD5, and those of multipart uploads the MD5 of the parts' MD5s.
     pub etags: ETags,
+    /// `ETag`s may be qetags, which say so by their form, and are compared with what the bytes come to.
+    pub qetags: bool,
     /// The vendor's own prefix of headers, beside `x-amz-`.
     pub prefix: Option<&'static str>,
     /// The header with the whole object's checksum.

@@ -2,7 +2,7 @@
 
 use super::{BUCKET, Store, UNSIGNED_FRAMES};
 use crate::client::ask;
-use tranship_server::Dialect;
+use tranship_server::{Dialect, EtagMode, ServerOptions};
 
 #[tokio::test]
 async fn what_is_refused_and_what_is_passed_over() {
@@ -60,4 +60,27 @@ async fn a_multi_object_delete_takes_either_checksum() {
     let body = "<Delete><Object><Key>k</Key></Object></Delete>";
     kodo.ask("POST /?delete", &[("x-amz-checksum-crc32", "AAAAAA==")], body).await.is(200);
     assert!(kodo.server.store().get(BUCKET, "k").is_none());
+}
+
+/// Values of the vendor's own: <https://docs.rs/qiniu-etag>.
+#[tokio::test]
+async fn etags_are_qetags_where_that_is_asked_for() {
+    let (dialect, etags) = (Dialect::Kodo, EtagMode::Qetag);
+    let kodo = Store::start_with(ServerOptions { dialect, etags, ..Default::default() }).await;
+    let put = kodo.ask("PUT /k", &[], "etag").await;
+    assert_eq!(put.is(200).header("etag"), "\"FpLiADEaVoALPkdb8tJEJyRTXoe_\"");
+    let copy = [("x-amz-copy-source", "bucket-1250000000/k")];
+    kodo.ask("PUT /copy", &copy, "").await.is(200);
+    assert_eq!(kodo.ask("HEAD /copy", &[], "").await.header("etag"), put.header("etag"));
+    let id = kodo.ask("POST /parts?uploads", &[], "").await.is(200).one("UploadId");
+    let line = format!("PUT /parts?partNumber=1&uploadId={id}");
+    let part = kodo.ask(&line, &[], "etag").await;
+    let part = part.is(200).header("etag");
+    let list = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part}</ETag></Part></CompleteMultipartUpload>"
+    );
+    kodo.ask(&format!("POST /parts?uploadId={id}"), &[], &list).await.is(200);
+    // One part that is one block.
+    assert_eq!(kodo.ask("HEAD /parts", &[], "").await.header("etag"), put.header("etag"));
+    assert_eq!(kodo.get("/").await.all("ETag").len(), 3);
 }

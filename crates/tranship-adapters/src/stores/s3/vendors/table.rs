@@ -18,6 +18,7 @@ const CAREFUL: Quirks = Quirks {
     owners: false,
     kms: false,
     etags: ETags::Md5,
+    qetags: false,
     prefix: None,
     checksum: None,
     accepts_gzip: false,
@@ -181,8 +182,10 @@ const KODO: Vendor = Vendor {
         encodes_listings: false,
         conditions: false,
         tags: false,
-        // Nothing is documented about the ETags behind the S3 protocol.
+        // Documented of the store's files; of the ETags behind the S3 protocol nothing is. Never MD5, then, and a
+        // qetag where one has the form.
         etags: ETags::Own,
+        qetags: true,
         // Documented of the store's files, and not again of the S3 protocol.
         metadata: MetadataRoom { total: 1_024, ..METADATA },
         classes: &[
@@ -201,6 +204,7 @@ const KODO: Vendor = Vendor {
         "https://developer.qiniu.com/kodo/4088/s3-access-domainname",
         "https://developer.qiniu.com/kodo/4087/compatible-s3-api",
         "https://developer.qiniu.com/kodo/8567/settings-file-meta-information",
+        "https://github.com/qiniu/qetag",
     ],
 };
 
