@@ -869,16 +869,29 @@ def setting_of(unit, name):
     return int(found[1]) if found else 0
 
 
+def number_of(script, name):
+    """A number of a script in Python."""
+    found = re.search(rf"^{name} = (\d+)$", script, flags=re.M)
+    return int(found[1]) if found else 0
+
+
 def an_instance_drains_before_it_ends(stack):
     """Work in flight, then systemd, then Auto Scaling: each waits longer than what it waits for."""
     hooks = stack.properties("FleetGroup").get("LifecycleHookSpecificationList", [])
     if [(h.get("LifecycleTransition"), h.get("DefaultResult")) for h in hooks] != [("autoscaling:EC2_INSTANCE_TERMINATING", "CONTINUE")]:
         yield f"an instance that ends is not waited for, or for ever: {hooks}"
         return
-    unit = stack.tree["fleet"]["tranship-worker.service"]
-    stops, drains = setting_of(unit, "TimeoutStopSec"), stack.tree["drain"]
-    if not drains < stops < hooks[0].get("HeartbeatTimeout", 3600) <= 15 * MINUTE:
-        yield f"a drain of {drains} s, a stop of {stops} s and a hook of {hooks[0].get('HeartbeatTimeout')} s do not follow each other"
+    unit, script = stack.tree["fleet"]["tranship-worker.service"], stack.tree["fleet"]["fleet.py"]
+    longest, drains = stack.tree["drain"]
+    taken, margin = number_of(script, "DRAIN_SECONDS"), number_of(script, "STOP_MARGIN_SECONDS")
+    if taken != drains:
+        yield f"the worker drains for {drains} s, and fleet.py waits as if it were {taken}"
+    if not 0 < margin or not drains + margin < hooks[0].get("HeartbeatTimeout", 3600) <= 15 * MINUTE:
+        yield f"a drain of {drains} s, a stop {margin} s later and a hook of {hooks[0].get('HeartbeatTimeout')} s do not follow each other"
+    if setting_of(unit, "TimeoutStopSec") <= longest + margin:
+        yield f"systemd does not wait for the longest drain, of {longest} s"
+    if "ExecStop=-/usr/bin/python3 -I /opt/tranship/fleet.py stop" not in unit.splitlines():
+        yield "a stop takes as long as systemd allows, not as long as a drain"
     # Spot says so two minutes before.
     if drains >= 2 * MINUTE:
         yield f"a drain of {drains} s is longer than Spot waits"
@@ -1032,4 +1045,4 @@ def nothing_is_allowed_that_is_not_used(stack):
 
 
 RULES = [value for name, value in list(globals().items()) if callable(value) and getattr(value, "__module__", "") == __name__
-         and name not in ("Stack", "ref", "flat", "many", "text", "default", "statements", "statements_of", "rights", "sizes_of", "body_of", "setting_of", "user_data_of")]
+         and name not in ("Stack", "ref", "flat", "many", "text", "default", "statements", "statements_of", "rights", "sizes_of", "body_of", "setting_of", "number_of", "user_data_of")]

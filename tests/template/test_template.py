@@ -89,7 +89,7 @@ def tree():
         "functions": {path.name for path in (ROOT / "functions").iterdir() if path.is_dir()},
         "deployment": (ROOT / "docs/DEPLOYMENT.md").read_text(),
         "fleet": {path.name: path.read_text() for path in sorted((ROOT / "fleet").iterdir())},
-        "drain": numbers(source("crates/tranship-stack/src/settings/fleet.rs")).get("TRANSHIP_FLEET_DRAIN_SECONDS", (0, 0, 90))[2],
+        "drain": numbers(source("crates/tranship-stack/src/settings/fleet.rs"))["TRANSHIP_FLEET_DRAIN_SECONDS"][1:],
         "used": json.loads((ROOT / "tests/template/used-actions.json").read_text()),
     }
 
