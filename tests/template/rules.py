@@ -954,7 +954,7 @@ def the_group_grows_fast_and_shrinks_slowly(stack):
         if alarm.get("EvaluationPeriods") != periods or seconds != {60} or alarm.get("ComparisonOperator") != than or alarm.get("Threshold") != 1:
             yield f"{name}: out after a minute, in after fifteen; here {alarm.get('EvaluationPeriods')} periods of {seconds} s, {alarm.get('ComparisonOperator')} {alarm.get('Threshold')}"
         told = {m["Id"]: (m["MetricStat"]["Metric"]["MetricName"], ref(m["MetricStat"]["Metric"]["Dimensions"][0]["Value"])) for m in alarm.get("Metrics", []) if "MetricStat" in m}
-        known = {"waiting": ("ApproximateNumberOfMessagesVisible", "LargeQueue"), "flying": ("ApproximateNumberOfMessagesNotVisible", "LargeQueue"), "instances": ("GroupInServiceInstances", "FleetGroup")}
+        known = {"waiting": ("ApproximateNumberOfMessagesVisible", "LargeQueue"), "flying": ("ApproximateNumberOfMessagesNotVisible", "LargeQueue"), "instances": ("GroupInServiceInstances", "FleetGroup"), "open": ("BreakerOpen", "AWS::StackName"), "paused": ("Paused", "AWS::StackName")}
         if not told or any(known.get(i) != what for i, what in told.items()):
             yield f"{name}: looks at {told}"
     # A queue that says nothing is empty.
@@ -966,13 +966,18 @@ def the_group_grows_fast_and_shrinks_slowly(stack):
 
 
 def the_backlog_is_per_instance(stack):
-    """The alarms' arithmetic, worked out: the first message starts an instance, then each backlog another one."""
+    """The alarms' arithmetic, worked out: the first message starts an instance, then each backlog another one, and none
+    while the stack is halted."""
     backlog = int(stack.template["Parameters"]["FleetBacklogPerInstance"]["Default"])
 
     def worked_out(name, **numbers):
-        formula = next(m["Expression"] for m in stack.properties(name)["Metrics"] if "Expression" in m)
+        metrics = {m["Id"]: m for m in stack.properties(name)["Metrics"]}
+        told = (numbers.pop("open", 0), numbers.pop("paused", 0))
+        # One that says nothing has nothing that could be repeated.
+        numbers["halts"] = None if None in told else sum(told)
+        formula = next(m["Expression"] for m in metrics.values() if "Expression" in m and m.get("ReturnData", True))
         formula = formula["Fn::Sub"].replace("${FleetBacklogPerInstance}", str(backlog)) if isinstance(formula, dict) else formula
-        names = {"FILL": lambda value, _otherwise: value, "IF": lambda condition, then, otherwise: then if condition else otherwise, "__builtins__": {}}
+        names = {"FILL": lambda value, otherwise: otherwise if value is None else value, "IF": lambda condition, then, otherwise: then if condition else otherwise, "__builtins__": {}}
         # CloudWatch works out both ways of an IF, and drops what is divided by zero.
         while True:
             try:
@@ -988,6 +993,33 @@ def the_backlog_is_per_instance(stack):
         value = worked_out("FleetInAlarm", waiting=waiting, flying=flying, instances=instances)
         if (value < 1) is not shrinks:
             yield f"{waiting} messages wait and {flying} are in flight with {instances} instances, and one {'does not end' if shrinks else 'ends'}"
+    for name in SCALES:
+        formula = [m["Expression"] for m in stack.properties(name)["Metrics"] if m["Id"] == "halts"]
+        if formula != ["FILL(open, REPEAT) + FILL(paused, REPEAT)"]:
+            yield f"{name}: whether the stack is halted is {formula}; a pause counts, and the minute in which the sweep is late"
+    for halt in ({"open": 1}, {"paused": 1}):
+        if worked_out("FleetOutAlarm", waiting=9 * backlog, instances=0, **halt) > 1 or worked_out("FleetOutAlarm", waiting=9 * backlog, instances=2, **halt) > 1:
+            yield f"an instance is started to wait: {halt}"
+        if worked_out("FleetInAlarm", waiting=9 * backlog, flying=0, instances=2, **halt) >= 1:
+            yield f"an instance waits and is paid for: {halt}"
+        if worked_out("FleetInAlarm", waiting=9 * backlog, flying=0, instances=0, **halt) < 1:
+            yield f"there is none, and one is to end: {halt}"
+    if worked_out("FleetOutAlarm", waiting=9 * backlog, instances=1, open=None, paused=None) <= 1:
+        yield "a sweep that is silent stops the group's growth"
+
+
+def a_host_elsewhere_has_what_an_instance_has(stack):
+    """The stack attaches it, so that the stack's end takes it off: IAM deletes no policy that somebody has attached."""
+    if stack.template["Conditions"].get("HasHostRole") != {"Fn::And": [{"Condition": "HasLargeQueue"}, {"Fn::Not": [{"Fn::Equals": [{"Ref": "FleetHostRole"}, ""]}]}]}:
+        yield "a role of a host is asked for without a queue that it could poll"
+    wanted = {"Fn::If": ["HasHostRole", [{"Ref": "FleetHostRole"}], {"Ref": "AWS::NoValue"}]}
+    for policy in flat(stack.properties("FleetRole").get("ManagedPolicyArns", [])):
+        if stack.properties(ref(policy)).get("Roles") != wanted:
+            yield f"{ref(policy)}: is not attached to the hosts' role, or to that of others"
+    others = set(stack.of("AWS::IAM::ManagedPolicy")) - {ref(policy) for policy in flat(stack.properties("FleetRole").get("ManagedPolicyArns", []))}
+    for name in others:
+        if "Roles" in stack.properties(name):
+            yield f"{name}: is more than a worker needs"
 
 
 def a_worker_on_an_instance_may_do_no_more(stack):

@@ -188,6 +188,15 @@ class Template(unittest.TestCase):
                     known = set(deployment.resources) | set(self.stack.template["Parameters"]) | set(deployed.ACCOUNT) | {"Console", "Large", "Fleet", "CompleterFunctionArn"}
                     self.assertEqual({n for n in named if not n.startswith("AWS::")} - known, set())
 
+    def test_the_stack_attaches_what_hosts_need_and_no_more(self):
+        attached = lambda **given: {n: r["Properties"].get("Roles") for n, r in deployed.Deployment(self.stack.template, **given).resources.items() if r["Type"] == "AWS::IAM::ManagedPolicy"}
+        plain = attached(Fleet="elsewhere", FleetHostRole="racks", DestinationInCurrentAccount="true", SourceInCurrentAccount="true")
+        self.assertEqual(plain, dict.fromkeys(("FleetPolicy", "EnginePolicy", "SourcePolicy", "DestinationPolicy", "DestinationWritePolicy"), [{"Ref": "FleetHostRole"}]))
+        # What a later deployment adds comes by itself.
+        self.assertEqual(attached(Fleet="elsewhere", FleetHostRole="racks", KmsKeyArn="arn:aws:kms:eu-central-1:111122223333:key/0")["KmsPolicy"], [{"Ref": "FleetHostRole"}])
+        for without in ({"Fleet": "off", "FleetHostRole": "racks"}, {"Fleet": "elsewhere"}, {"Fleet": "elsewhere", "LargeObjectMiB": 0, "FleetHostRole": "racks"}):
+            self.assertEqual(set(attached(**without).values()), {None}, without)
+
     def test_a_fleet_that_cannot_be_is_refused_with_a_sentence(self):
         network = {"FleetVpc": "vpc-0", "FleetSubnets": "subnet-0"}
         for parameters, says in (
