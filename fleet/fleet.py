@@ -1,7 +1,7 @@
 """What systemd runs around the worker outside Lambda: it gets the worker function's own package and environment,
-starts it, ends the lifecycle action of an instance that goes, and sees that the function has changed.
+starts and stops it, ends the lifecycle action of an instance that goes, and sees that the function has changed.
 
-    fleet.py fetch | start | ended | update | environment
+    fleet.py fetch | start | stop | ended | update | environment | agent
 
 Needs Python 3.9, the AWS command line and curl. Settings come from /etc/tranship/fleet.conf by the environment.
 """
@@ -11,7 +11,9 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,9 +21,15 @@ import zipfile
 
 STATE = pathlib.Path("/var/lib/tranship")
 METADATA = "http://169.254.169.254/latest/"
-# What the worker gets besides its function's environment: nothing of the host but these.
-PASSED = ("PATH", "HOME", "LANG")
+# What the worker gets besides its function's environment: nothing of the host but these. They are the host's to say,
+# so they go before the function's. Everything else says what is copied, to where and how fast, or whose stack this is:
+# there all of a stack's workers have to agree.
+PASSED = ("PATH", "HOME", "LANG", "TRANSHIP_LOG")
 PASSED_PREFIXES = ("AWS_", "TRANSHIP_FLEET_", "SSL_CERT_")
+# How long the worker drains if the host does not say.
+DRAIN_SECONDS = 90
+# What it takes after that: the tasks in flight are handed back, and the process ends.
+STOP_MARGIN_SECONDS = 30
 AWS_SECONDS_MAX = 60
 DOWNLOAD_SECONDS_MAX = 300
 METADATA_SECONDS_MAX = 5
@@ -165,15 +173,42 @@ def fetch():
     say("INFO", f"fetched the function {name}, revision {known.get('RevisionId')}")
 
 
+def is_passed(name):
+    return name in PASSED or name.startswith(PASSED_PREFIXES)
+
+
 def start():
-    """Becomes the worker, with the function's environment."""
-    passed = {name: value for name, value in os.environ.items() if name in PASSED or name.startswith(PASSED_PREFIXES)}
-    variables = {**passed, **json.loads((STATE / "environment.json").read_text())}
+    """Becomes the worker, with the function's environment and what the host says itself."""
+    of_function = json.loads((STATE / "environment.json").read_text())
+    for name, value in sorted(os.environ.items()):
+        if name.startswith("TRANSHIP_") and not is_passed(name) and of_function.get(name, "") != value:
+            say("WARN", f"{name} of /etc/tranship/fleet.conf is not followed: it is the same for all workers of a stack, and the function says it")
+    variables = {**of_function, **{name: value for name, value in os.environ.items() if is_passed(name)}}
     program = str(STATE / "bootstrap")
     try:
         os.execve(program, [program], variables)
     except OSError as error:
         raise Trouble(f"{program} cannot be run: {error.strerror}") from None
+
+
+def stop():
+    """Asks the worker to end and waits for as long as its drain may take, which a unit cannot say itself."""
+    worker = os.environ.get("MAINPID")
+    if not worker:
+        # It has ended by itself.
+        return
+    drains = os.environ.get("TRANSHIP_FLEET_DRAIN_SECONDS", "")
+    seconds = (int(drains) if drains.isdigit() else DRAIN_SECONDS) + STOP_MARGIN_SECONDS
+    try:
+        os.kill(int(worker), signal.SIGTERM)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            time.sleep(0.1)
+            os.kill(int(worker), 0)
+        os.kill(int(worker), signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    say("ERROR", f"the worker had not ended {seconds} s after SIGTERM and was killed: its tasks come back to others within 3 minutes")
 
 
 def metadata(path):
@@ -227,7 +262,22 @@ def environment():
         print(f"{variable}={value}")
 
 
-COMMANDS = {"fetch": fetch, "start": start, "ended": ended, "update": update, "environment": environment}
+def agent():
+    """Prints the configuration of the CloudWatch agent: agent.json with what only the host knows."""
+    stream = "{instance_id}"
+    if not os.environ.get("FLEET_GROUP"):
+        # No instance of the stack's, so there may be no such id: as the worker calls itself. Two letters a stream may not have.
+        stream = re.sub("[:*]", "-", os.environ.get("TRANSHIP_FLEET_INSTANCE") or os.uname().nodename)
+    group = os.environ.get("FLEET_LOG_GROUP") or f"/tranship/{setting('STACK')}/fleet"
+    text = pathlib.Path(__file__).with_name("agent.json").read_text()
+    for place, value in (("@AWS_REGION@", setting("AWS_REGION")), ("@FLEET_LOG_GROUP@", group), ("@FLEET_LOG_STREAM@", stream)):
+        text = text.replace(place, json.dumps(value)[1:-1])
+    print(text, end="")
+
+
+COMMANDS = {"fetch": fetch, "start": start, "stop": stop, "ended": ended, "update": update, "environment": environment, "agent": agent}
+# What they print is for another program, so what goes wrong is said beside it.
+PRINT = (environment, agent)
 
 
 def main():
@@ -239,7 +289,7 @@ def main():
     try:
         command()
     except Trouble as trouble:
-        if command is environment:
+        if command in PRINT:
             print(trouble, file=sys.stderr)
         else:
             say("ERROR", f"this worker cannot {sys.argv[1]}: {trouble}", troubled=1)

@@ -1,8 +1,12 @@
 //! The worker as a process of its own, on the queue of the largest objects of a deployed stack.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::Method;
 use tranship_server::{Backend, Fault as ServerFault, Formula, Matcher, Rule};
+use tranship_tests::between::Between;
 use tranship_tests::cloud::metadata::Metadata;
 use tranship_tests::cloud::poller::Poller;
 use tranship_tests::cloud::sides::Sides;
@@ -41,6 +45,8 @@ async fn the_largest_objects_are_copied_by_who_polls_and_the_others_by_functions
     let status = stack.status().await;
     let queues = status["queues"].as_array().unwrap();
     assert!(queues.iter().any(|queue| queue["name"] == "large"), "{status}");
+    assert_eq!(status["fleet"]["last"]["by"], "i-1", "{status}");
+    assert!(status["fleet"]["last"]["seen_ms"].as_u64() > Some(0), "{status}");
 
     // Nothing is at work: the end comes as soon as the last long poll does.
     poller.signal("TERM");
@@ -138,6 +144,37 @@ async fn what_a_dead_fleet_leaves_is_taken_by_functions() {
     stack.until("the mapping is off", off).await;
 }
 
+/// A host has its own way to a side: what it copies is the same transfer's.
+#[tokio::test]
+async fn a_host_reaches_a_side_by_an_endpoint_of_its_own() {
+    let sides = Sides::start().await;
+    sides.put("large", noise(1, 32 * MIB));
+    let stack = Stack::deploy("reaches", sides, &ELSEWHERE).await;
+    let settings = stack.settings("worker").await;
+    let parts = Arc::new(AtomicU64::new(0));
+    let mut more = Vec::new();
+    for (side, method) in [("SOURCE", Method::GET), ("DESTINATION", Method::PUT)] {
+        let port = settings[&format!("TRANSHIP_{side}_ENDPOINT")].rsplit_once(':').unwrap().1;
+        let counted = parts.clone();
+        let between = Between::start(port.parse().unwrap(), move |head| {
+            counted.fetch_add(u64::from(head.method == method), Ordering::Relaxed);
+            None
+        });
+        more.push((format!("TRANSHIP_FLEET_{side}_ENDPOINT"), between.await.endpoint()));
+    }
+    let more: Vec<_> = more.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let poller = Poller::start(&stack, "rack-7", &more).await;
+    poller.until("it polls", polls).await;
+    let report = stack.run().await;
+    assert_eq!(copied(&report), 1, "{report}");
+    stack.sides.expect_equal();
+    // Seven parts, each read and written.
+    assert!(parts.load(Ordering::Relaxed) >= 14, "{parts:?}");
+    // The next run knows the copy as its own.
+    let report = stack.run().await;
+    assert_eq!(report["outcomes"]["equal"]["objects"], 1, "{report}");
+}
+
 /// What stops the whole transfer stops this process from taking more, and not from living.
 #[tokio::test]
 async fn an_open_breaker_is_obeyed() {
@@ -167,6 +204,11 @@ async fn what_is_wrong_is_said() {
         ("TRANSHIP_LARGE_QUEUE_URL", "", "there is no other queue to poll"),
         ("TRANSHIP_FLEET_HEALTH", "nowhere", "TRANSHIP_FLEET_HEALTH"),
         ("TRANSHIP_FLEET_DRAIN_SECONDS", "soon", "TRANSHIP_FLEET_DRAIN_SECONDS"),
+        (
+            "TRANSHIP_FLEET_SOURCE_ENDPOINT",
+            "https://oss-cn-hangzhou-internal.aliyuncs.com",
+            "TRANSHIP_FLEET_SOURCE_ENDPOINT",
+        ),
         ("TRANSHIP_TABLE", "", "TRANSHIP_TABLE"),
     ] {
         let mut more = vec![(name, value)];
@@ -243,6 +285,21 @@ async fn processes_share_the_tasks_and_a_limit() {
     let rate = 576.0 / began.elapsed().as_secs_f64();
     assert!(rate <= 70.4, "{rate} MiB/s");
     println!("a limit of 64 MiB/s, two processes: {rate:.1} MiB/s, the whole run counted");
+}
+
+/// Each worker tells what it gets of a limit, and says so where that is too little for a function.
+#[tokio::test]
+async fn a_share_of_the_limit_that_is_too_small_is_said() {
+    for (limit, is_small) in [("1", true), ("64", false)] {
+        let sides = Sides::start().await;
+        sides.put("small", noise(1, 2 * MIB));
+        let stack = Stack::deploy("share", sides, &[("BandwidthMiBPerSecond", limit)]).await;
+        assert_eq!(copied(&stack.run().await), 1);
+        let log = stack.log("worker").await.join("\n");
+        assert!(log.contains("\"BandwidthShare\":"), "{log}");
+        assert_eq!(log.contains("share of the bandwidth limit"), is_small, "{log}");
+        stack.delete().await;
+    }
 }
 
 /// An instance that is about to end says so in its metadata: then the process drains.

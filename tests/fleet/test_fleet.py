@@ -103,7 +103,9 @@ def world():
 
 
 def commands(unit, name):
-    return [line.split("=", 1)[1].split() for line in (FLEET / unit).read_text().splitlines() if line.startswith(f"{name}=")]
+    # The sign before one says that it may fail.
+    lines = [line.split("=", 1)[1] for line in (FLEET / unit).read_text().splitlines() if line.startswith(f"{name}=")]
+    return [line.removeprefix("-").split() for line in lines]
 
 
 class Scripts(unittest.TestCase):
@@ -321,16 +323,40 @@ class Worker(Unit):
         expected = {**VARIABLES, "AWS_REGION": "eu-central-1", "PATH": "/usr/local/bin:/usr/sbin:/usr/bin", "LANG": "C.UTF-8"}
         self.assertEqual(sorted(done.out.splitlines()), sorted(f"{name}={value}" for name, value in expected.items()))
 
-    def test_a_host_elsewhere_adds_its_own(self):
-        own = {"AWS_CONFIG_FILE": "/etc/tranship/aws-config", "AWS_EC2_METADATA_DISABLED": "true", "TRANSHIP_FLEET_INSTANCE": "rack-7", "TRANSHIP_FLEET_QUEUES": "large,transfer"}
+    def test_a_host_elsewhere_says_what_is_its_own(self):
+        own = {
+            "AWS_CONFIG_FILE": "/etc/tranship/aws-config", "AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL_SQS": "https://sqs.example.internal",
+            "TRANSHIP_FLEET_INSTANCE": "rack-7", "TRANSHIP_FLEET_QUEUES": "large,transfer", "TRANSHIP_LOG": "debug",
+        }
+        # Whatever the function says of them.
+        others = {name: "the function's" for name in own}
+        self.world["aws"]["lambda get-function"] = function(package(), Environment={"Variables": {**VARIABLES, **others, "AWS_USE_FIPS_ENDPOINT": "true"}})
         self.settings = {"AWS_REGION": "eu-central-1", "WORKER_FUNCTION": "photos-worker", **own}
         self.assertEqual(self.systemd("ExecStartPre").code, 0)
         lines = self.systemd("ExecStart").out.splitlines()
-        for name, value in own.items():
+        for name, value in {**own, "AWS_USE_FIPS_ENDPOINT": "true"}.items():
             self.assertIn(f"{name}={value}", lines)
+            self.assertEqual(len([line for line in lines if line.startswith(f"{name}=")]), 1)
         # There is no group, and nobody asks for a metadata service.
         done = self.systemd("ExecStopPost")
         self.assertEqual((done.code, done.text, done.calls), (0, "", []))
+
+    def test_a_host_does_not_say_what_all_workers_have_to_agree_on(self):
+        self.settings |= {
+            "TRANSHIP_TABLE": "another-ledger", "TRANSHIP_LARGE_QUEUE_URL": "https://sqs.example.org/1/another", "TRANSHIP_SOURCE_BUCKET": "another",
+            "TRANSHIP_SOURCE_ENDPOINT": "http://10.0.0.7:9000", "TRANSHIP_BANDWIDTH_MIB_PER_SECOND": "1",
+            # The same as the function says: nobody is misled.
+            "TRANSHIP_DESTINATION_PREFIX": "", "TRANSHIP_SOURCE_CREDENTIALS": VARIABLES["TRANSHIP_SOURCE_CREDENTIALS"],
+        }
+        self.assertEqual(self.systemd("ExecStartPre").code, 0)
+        done = self.systemd("ExecStart")
+        variables = dict(line.split("=", 1) for line in done.out.splitlines() if not line.startswith("{"))
+        self.assertEqual({name: value for name, value in variables.items() if name.startswith("TRANSHIP_")}, VARIABLES)
+        named = ["TRANSHIP_BANDWIDTH_MIB_PER_SECOND", "TRANSHIP_LARGE_QUEUE_URL", "TRANSHIP_SOURCE_BUCKET", "TRANSHIP_SOURCE_ENDPOINT", "TRANSHIP_TABLE"]
+        self.assertEqual([(line["level"], line["message"].split()[0]) for line in done.lines], [("WARN", name) for name in named])
+        self.assertIn("is not followed", done.lines[0]["message"])
+        for value in ("another-ledger", "10.0.0.7"):
+            self.assertNotIn(value, done.out)
 
     def fails(self, words, **more):
         """It does not begin, says why in one line that is also a metric, and keeps what was there."""
@@ -410,6 +436,44 @@ class Worker(Unit):
         self.assertIn("lambda:GetFunction", done.complaints)
 
 
+class Stop(Unit):
+    """What systemd runs to stop the worker: it waits as long as a drain may take, whatever the setting says."""
+
+    # A worker that goes on for a while after the signal, and one that never ends.
+    HANGS = "import pathlib, signal, time\nasked = []\nsignal.signal(signal.SIGTERM, lambda *_: asked.append(True))\npathlib.Path('/var/begun').touch()\nwhile True:\n    time.sleep(0.05)"
+    DRAINS = HANGS.replace("while True", "while not asked") + "\ntime.sleep(0.5)\npathlib.Path('/var/drained').touch()"
+
+    def stop(self, worker, **settings):
+        """Stops a process as the unit does."""
+        (command,) = commands("tranship-worker.service", "ExecStop")
+        # Its end is taken note of, as systemd does with the worker's.
+        lines = (
+            'python3 -c "$WORKER" & worker=$!', "until [[ -e /var/begun ]]; do :; done", f"MAINPID=$worker {' '.join(command)} & stops=$!",
+            'wait $worker; echo "ended $?"', 'wait $stops; echo "stopped $?"',
+        )
+        return self.root.run(["bash", "-c", "\n".join(lines)], {**self.settings, "WORKER": worker, **settings})
+
+    def test_a_worker_that_drains_is_waited_for(self):
+        done = self.stop(self.DRAINS)
+        self.assertEqual(done.out.splitlines(), ["ended 0", "stopped 0"], done.text)
+        self.assertTrue(self.root.has("/var/drained"))
+
+    def test_one_that_hangs_is_killed_after_its_drain_and_no_earlier(self):
+        # The script's own margin makes that half a minute; another one is put in its place.
+        script = self.root.text("/opt/tranship/fleet.py")
+        self.assertIn("STOP_MARGIN_SECONDS = 30", script)
+        self.root.put("/opt/tranship/fleet.py", script.replace("STOP_MARGIN_SECONDS = 30", "STOP_MARGIN_SECONDS = 1"))
+        done = self.stop(self.HANGS, TRANSHIP_FLEET_DRAIN_SECONDS="2")
+        (line,) = done.lines
+        self.assertIn("had not ended 3 s after SIGTERM and was killed", line["message"])
+        self.assertIn("ended 137", done.out)
+
+    def test_one_that_has_ended_by_itself_is_no_error(self):
+        (command,) = commands("tranship-worker.service", "ExecStop")
+        done = self.root.run(command, self.settings)
+        self.assertEqual((done.code, done.text), (0, ""))
+
+
 class End(Unit):
     """The lifecycle action of an instance that goes."""
 
@@ -481,6 +545,22 @@ class Update(Unit):
 
 
 class Logs(Unit):
+    def agent(self, **settings):
+        done = self.root.run(["/usr/bin/python3", "-I", "/opt/tranship/fleet.py", "agent"], settings)
+        self.assertEqual(done.code, 0, done.text)
+        (file,) = json.loads(done.out)["logs"]["logs_collected"]["files"]["collect_list"]
+        return file["log_group_name"], file["log_stream_name"]
+
+    def test_a_host_elsewhere_has_a_stream_of_its_own_name(self):
+        here = {"AWS_REGION": "eu-central-1", "STACK": "photos", "WORKER_FUNCTION": "photos-worker"}
+        self.assertEqual(self.agent(**here), ("/tranship/photos/fleet", os.uname().nodename))
+        # As the worker calls itself in its lines; a stream may not have every letter.
+        self.assertEqual(self.agent(**here, TRANSHIP_FLEET_INSTANCE="rack:7*"), ("/tranship/photos/fleet", "rack-7-"))
+        self.assertEqual(self.agent(**SETTINGS), ("/tranship/photos/fleet", "{instance_id}"))
+        done = self.root.run(["/usr/bin/python3", "-I", "/opt/tranship/fleet.py", "agent"], {"AWS_REGION": "eu-central-1"})
+        self.assertEqual((done.code, done.out), (1, ""))
+        self.assertIn("STACK is not set", done.complaints)
+
     def test_lines_reach_the_agents_file_as_they_were_written(self):
         lines = ['{"level":"INFO","message":"polling"}', '{"_aws":{"Timestamp":1},"FleetTasks":3}', "plain", "图"]
         self.world.update(journal=lines, ends_after=4)

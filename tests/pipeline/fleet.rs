@@ -226,14 +226,17 @@ async fn a_piece_whose_source_asks_to_slow_down_is_heard_as_that() {
     assert_eq!(copy(&mut world).await, 1);
 }
 
-/// Bytes that pass in so many milliseconds, taken by so many at once.
-async fn passed(limit: u64, takers: u64, bite: u64, ms: u64) -> u64 {
+/// Bytes that pass in so many milliseconds, taken by so many at once, and the share that each of them got.
+async fn passed(limit: u64, takers: u64, bite: u64, ms: u64) -> (u64, Vec<Option<u64>>) {
     let clock = Arc::new(SimulatedClock::manual(BEGAN, 7));
     let ledger = Arc::new(MemoryLedger::new());
     let passed = Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let works = (0..takers).map(|_| {
-        let (clock, ledger) = (clock.clone(), ledger.clone());
-        let (passed, bandwidth) = (passed.clone(), Bandwidth::new(limit, ledger, clock));
+    let all: Vec<_> = (0..takers)
+        .map(|_| Arc::new(Bandwidth::new(limit, ledger.clone(), clock.clone())))
+        .collect();
+    assert!(all.iter().all(|bandwidth| bandwidth.share().is_none()), "nobody has moved anything");
+    let works = all.iter().map(|bandwidth| {
+        let (passed, bandwidth) = (passed.clone(), bandwidth.clone());
         tokio::spawn(async move {
             loop {
                 bandwidth.take(bite).await.unwrap();
@@ -249,7 +252,8 @@ async fn passed(limit: u64, takers: u64, bite: u64, ms: u64) -> u64 {
         clock.advance(1);
     }
     works.iter().for_each(tokio::task::JoinHandle::abort);
-    passed.load(Ordering::Relaxed)
+    let shares = all.iter().map(|bandwidth| bandwidth.share()).collect();
+    (passed.load(Ordering::Relaxed), shares)
 }
 
 proptest! {
@@ -263,12 +267,17 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let ms = 8_000;
-        let passed = runtime.block_on(passed(limit, takers, bite, ms));
+        let (passed, shares) = runtime.block_on(passed(limit, takers, bite, ms));
         let allowed = limit * ms / 1_000;
         prop_assert!(passed <= allowed + allowed / 10 + bite, "{passed} of {allowed}");
         // What is in the hands of each taker is granted, and has not passed.
         let held = takers * (limit / 8 + bite);
         prop_assert!(passed + held + allowed / 10 >= allowed, "{passed} of {allowed}");
+        // Each can tell from its own waits how many share it. The first leases of all come at once.
+        for share in shares {
+            let (share, fair) = (share.unwrap(), limit / takers);
+            prop_assert!(share >= fair / 2 && share <= fair * 3, "{share} of {fair}");
+        }
     }
 }
 

@@ -869,16 +869,29 @@ def setting_of(unit, name):
     return int(found[1]) if found else 0
 
 
+def number_of(script, name):
+    """A number of a script in Python."""
+    found = re.search(rf"^{name} = (\d+)$", script, flags=re.M)
+    return int(found[1]) if found else 0
+
+
 def an_instance_drains_before_it_ends(stack):
     """Work in flight, then systemd, then Auto Scaling: each waits longer than what it waits for."""
     hooks = stack.properties("FleetGroup").get("LifecycleHookSpecificationList", [])
     if [(h.get("LifecycleTransition"), h.get("DefaultResult")) for h in hooks] != [("autoscaling:EC2_INSTANCE_TERMINATING", "CONTINUE")]:
         yield f"an instance that ends is not waited for, or for ever: {hooks}"
         return
-    unit = stack.tree["fleet"]["tranship-worker.service"]
-    stops, drains = setting_of(unit, "TimeoutStopSec"), stack.tree["drain"]
-    if not drains < stops < hooks[0].get("HeartbeatTimeout", 3600) <= 15 * MINUTE:
-        yield f"a drain of {drains} s, a stop of {stops} s and a hook of {hooks[0].get('HeartbeatTimeout')} s do not follow each other"
+    unit, script = stack.tree["fleet"]["tranship-worker.service"], stack.tree["fleet"]["fleet.py"]
+    longest, drains = stack.tree["drain"]
+    taken, margin = number_of(script, "DRAIN_SECONDS"), number_of(script, "STOP_MARGIN_SECONDS")
+    if taken != drains:
+        yield f"the worker drains for {drains} s, and fleet.py waits as if it were {taken}"
+    if not 0 < margin or not drains + margin < hooks[0].get("HeartbeatTimeout", 3600) <= 15 * MINUTE:
+        yield f"a drain of {drains} s, a stop {margin} s later and a hook of {hooks[0].get('HeartbeatTimeout')} s do not follow each other"
+    if setting_of(unit, "TimeoutStopSec") <= longest + margin:
+        yield f"systemd does not wait for the longest drain, of {longest} s"
+    if "ExecStop=-/usr/bin/python3 -I /opt/tranship/fleet.py stop" not in unit.splitlines():
+        yield "a stop takes as long as systemd allows, not as long as a drain"
     # Spot says so two minutes before.
     if drains >= 2 * MINUTE:
         yield f"a drain of {drains} s is longer than Spot waits"
@@ -941,7 +954,7 @@ def the_group_grows_fast_and_shrinks_slowly(stack):
         if alarm.get("EvaluationPeriods") != periods or seconds != {60} or alarm.get("ComparisonOperator") != than or alarm.get("Threshold") != 1:
             yield f"{name}: out after a minute, in after fifteen; here {alarm.get('EvaluationPeriods')} periods of {seconds} s, {alarm.get('ComparisonOperator')} {alarm.get('Threshold')}"
         told = {m["Id"]: (m["MetricStat"]["Metric"]["MetricName"], ref(m["MetricStat"]["Metric"]["Dimensions"][0]["Value"])) for m in alarm.get("Metrics", []) if "MetricStat" in m}
-        known = {"waiting": ("ApproximateNumberOfMessagesVisible", "LargeQueue"), "flying": ("ApproximateNumberOfMessagesNotVisible", "LargeQueue"), "instances": ("GroupInServiceInstances", "FleetGroup")}
+        known = {"waiting": ("ApproximateNumberOfMessagesVisible", "LargeQueue"), "flying": ("ApproximateNumberOfMessagesNotVisible", "LargeQueue"), "instances": ("GroupInServiceInstances", "FleetGroup"), "open": ("BreakerOpen", "AWS::StackName"), "paused": ("Paused", "AWS::StackName")}
         if not told or any(known.get(i) != what for i, what in told.items()):
             yield f"{name}: looks at {told}"
     # A queue that says nothing is empty.
@@ -953,13 +966,18 @@ def the_group_grows_fast_and_shrinks_slowly(stack):
 
 
 def the_backlog_is_per_instance(stack):
-    """The alarms' arithmetic, worked out: the first message starts an instance, then each backlog another one."""
+    """The alarms' arithmetic, worked out: the first message starts an instance, then each backlog another one, and none
+    while the stack is halted."""
     backlog = int(stack.template["Parameters"]["FleetBacklogPerInstance"]["Default"])
 
     def worked_out(name, **numbers):
-        formula = next(m["Expression"] for m in stack.properties(name)["Metrics"] if "Expression" in m)
+        metrics = {m["Id"]: m for m in stack.properties(name)["Metrics"]}
+        told = (numbers.pop("open", 0), numbers.pop("paused", 0))
+        # One that says nothing has nothing that could be repeated.
+        numbers["halts"] = None if None in told else sum(told)
+        formula = next(m["Expression"] for m in metrics.values() if "Expression" in m and m.get("ReturnData", True))
         formula = formula["Fn::Sub"].replace("${FleetBacklogPerInstance}", str(backlog)) if isinstance(formula, dict) else formula
-        names = {"FILL": lambda value, _otherwise: value, "IF": lambda condition, then, otherwise: then if condition else otherwise, "__builtins__": {}}
+        names = {"FILL": lambda value, otherwise: otherwise if value is None else value, "IF": lambda condition, then, otherwise: then if condition else otherwise, "__builtins__": {}}
         # CloudWatch works out both ways of an IF, and drops what is divided by zero.
         while True:
             try:
@@ -975,6 +993,33 @@ def the_backlog_is_per_instance(stack):
         value = worked_out("FleetInAlarm", waiting=waiting, flying=flying, instances=instances)
         if (value < 1) is not shrinks:
             yield f"{waiting} messages wait and {flying} are in flight with {instances} instances, and one {'does not end' if shrinks else 'ends'}"
+    for name in SCALES:
+        formula = [m["Expression"] for m in stack.properties(name)["Metrics"] if m["Id"] == "halts"]
+        if formula != ["FILL(open, REPEAT) + FILL(paused, REPEAT)"]:
+            yield f"{name}: whether the stack is halted is {formula}; a pause counts, and the minute in which the sweep is late"
+    for halt in ({"open": 1}, {"paused": 1}):
+        if worked_out("FleetOutAlarm", waiting=9 * backlog, instances=0, **halt) > 1 or worked_out("FleetOutAlarm", waiting=9 * backlog, instances=2, **halt) > 1:
+            yield f"an instance is started to wait: {halt}"
+        if worked_out("FleetInAlarm", waiting=9 * backlog, flying=0, instances=2, **halt) >= 1:
+            yield f"an instance waits and is paid for: {halt}"
+        if worked_out("FleetInAlarm", waiting=9 * backlog, flying=0, instances=0, **halt) < 1:
+            yield f"there is none, and one is to end: {halt}"
+    if worked_out("FleetOutAlarm", waiting=9 * backlog, instances=1, open=None, paused=None) <= 1:
+        yield "a sweep that is silent stops the group's growth"
+
+
+def a_host_elsewhere_has_what_an_instance_has(stack):
+    """The stack attaches it, so that the stack's end takes it off: IAM deletes no policy that somebody has attached."""
+    if stack.template["Conditions"].get("HasHostRole") != {"Fn::And": [{"Condition": "HasLargeQueue"}, {"Fn::Not": [{"Fn::Equals": [{"Ref": "FleetHostRole"}, ""]}]}]}:
+        yield "a role of a host is asked for without a queue that it could poll"
+    wanted = {"Fn::If": ["HasHostRole", [{"Ref": "FleetHostRole"}], {"Ref": "AWS::NoValue"}]}
+    for policy in flat(stack.properties("FleetRole").get("ManagedPolicyArns", [])):
+        if stack.properties(ref(policy)).get("Roles") != wanted:
+            yield f"{ref(policy)}: is not attached to the hosts' role, or to that of others"
+    others = set(stack.of("AWS::IAM::ManagedPolicy")) - {ref(policy) for policy in flat(stack.properties("FleetRole").get("ManagedPolicyArns", []))}
+    for name in others:
+        if "Roles" in stack.properties(name):
+            yield f"{name}: is more than a worker needs"
 
 
 def a_worker_on_an_instance_may_do_no_more(stack):
@@ -1032,4 +1077,4 @@ def nothing_is_allowed_that_is_not_used(stack):
 
 
 RULES = [value for name, value in list(globals().items()) if callable(value) and getattr(value, "__module__", "") == __name__
-         and name not in ("Stack", "ref", "flat", "many", "text", "default", "statements", "statements_of", "rights", "sizes_of", "body_of", "setting_of", "user_data_of")]
+         and name not in ("Stack", "ref", "flat", "many", "text", "default", "statements", "statements_of", "rights", "sizes_of", "body_of", "setting_of", "number_of", "user_data_of")]

@@ -89,7 +89,7 @@ def tree():
         "functions": {path.name for path in (ROOT / "functions").iterdir() if path.is_dir()},
         "deployment": (ROOT / "docs/DEPLOYMENT.md").read_text(),
         "fleet": {path.name: path.read_text() for path in sorted((ROOT / "fleet").iterdir())},
-        "drain": numbers(source("crates/tranship-stack/src/settings/fleet.rs")).get("TRANSHIP_FLEET_DRAIN_SECONDS", (0, 0, 90))[2],
+        "drain": numbers(source("crates/tranship-stack/src/settings/fleet.rs"))["TRANSHIP_FLEET_DRAIN_SECONDS"][1:],
         "used": json.loads((ROOT / "tests/template/used-actions.json").read_text()),
     }
 
@@ -187,6 +187,15 @@ class Template(unittest.TestCase):
                     # Names of the one Sub that has its own, and of the machine's definition.
                     known = set(deployment.resources) | set(self.stack.template["Parameters"]) | set(deployed.ACCOUNT) | {"Console", "Large", "Fleet", "CompleterFunctionArn"}
                     self.assertEqual({n for n in named if not n.startswith("AWS::")} - known, set())
+
+    def test_the_stack_attaches_what_hosts_need_and_no_more(self):
+        attached = lambda **given: {n: r["Properties"].get("Roles") for n, r in deployed.Deployment(self.stack.template, **given).resources.items() if r["Type"] == "AWS::IAM::ManagedPolicy"}
+        plain = attached(Fleet="elsewhere", FleetHostRole="racks", DestinationInCurrentAccount="true", SourceInCurrentAccount="true")
+        self.assertEqual(plain, dict.fromkeys(("FleetPolicy", "EnginePolicy", "SourcePolicy", "DestinationPolicy", "DestinationWritePolicy"), [{"Ref": "FleetHostRole"}]))
+        # What a later deployment adds comes by itself.
+        self.assertEqual(attached(Fleet="elsewhere", FleetHostRole="racks", KmsKeyArn="arn:aws:kms:eu-central-1:111122223333:key/0")["KmsPolicy"], [{"Ref": "FleetHostRole"}])
+        for without in ({"Fleet": "off", "FleetHostRole": "racks"}, {"Fleet": "elsewhere"}, {"Fleet": "elsewhere", "LargeObjectMiB": 0, "FleetHostRole": "racks"}):
+            self.assertEqual(set(attached(**without).values()), {None}, without)
 
     def test_a_fleet_that_cannot_be_is_refused_with_a_sentence(self):
         network = {"FleetVpc": "vpc-0", "FleetSubnets": "subnet-0"}

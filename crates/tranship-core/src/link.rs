@@ -137,6 +137,12 @@ impl Link {
         self.bandwidth.clone()
     }
 
+    /// What this process got of the limit since the question before, in bytes a second; `None` where there is no limit,
+    /// or it moved nothing.
+    pub fn share(&self) -> Option<u64> {
+        self.bandwidth.as_ref()?.share()
+    }
+
     /// The body as fast as it may be.
     pub(crate) fn paced(&self, body: Body) -> Body {
         bandwidth::paced(self.bandwidth.as_ref(), body)

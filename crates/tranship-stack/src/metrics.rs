@@ -15,6 +15,7 @@ pub const NAMESPACE: &str = "tranship";
 pub enum Unit {
     Count,
     Bytes,
+    BytesPerSecond,
     Milliseconds,
     Seconds,
 }
@@ -24,6 +25,7 @@ impl Unit {
         match self {
             Self::Count => "Count",
             Self::Bytes => "Bytes",
+            Self::BytesPerSecond => "Bytes/Second",
             Self::Milliseconds => "Milliseconds",
             Self::Seconds => "Seconds",
         }

@@ -14,7 +14,7 @@ use tranship_core::link::PIECE_BYTES;
 use tranship_core::location::{Location, Transfer};
 use tranship_core::policy::{Compare, DeleteGuard, Limits, Overwrite, Policy};
 
-pub use self::fleet::FleetSettings;
+pub use self::fleet::{DESTINATION_ENDPOINT, FleetSettings, SOURCE_ENDPOINT};
 pub use self::read::Mistakes;
 use self::read::{Reader, Word};
 
@@ -44,9 +44,37 @@ pub struct Side {
     pub region: Option<String>,
     /// The endpoint is a domain of the bucket's own.
     pub bucket_endpoint: bool,
+    /// Another endpoint of the same store, by which this process reaches it. The transfer is named after the one
+    /// of the location, wherever its workers are.
+    pub reached_at: Option<String>,
     /// What was seen of it, where that differs from the vendor's row.
     pub facts: SideFacts,
     pub access: Access,
+}
+
+impl Side {
+    /// Reaches the store by an endpoint of this process's own, which a setting names.
+    pub fn reach(&mut self, name: &str, endpoint: Option<String>) -> Result<(), Mistakes> {
+        if let Some(given) = &endpoint
+            && let Some(another) = self.vendor.another_of(given)
+        {
+            let (its, ours) = (another.name, self.vendor.name);
+            return Err(Mistakes(vec![format!(
+                "{name}: {given:?} is an endpoint of {its}, and this side is {ours}: name one by which the same bucket is reached"
+            )]));
+        }
+        self.reached_at = endpoint;
+        Ok(())
+    }
+
+    /// The endpoint by which this process reaches it, and whether that is a domain of the bucket's own, as only the
+    /// location's may be.
+    pub fn way(&self) -> (Option<&str>, bool) {
+        match &self.reached_at {
+            Some(endpoint) => (Some(endpoint), false),
+            None => (self.location.endpoint.as_deref(), self.bucket_endpoint),
+        }
+    }
 }
 
 /// The settings that say whose store a side is, and where.
@@ -339,6 +367,7 @@ fn side(
         vendor,
         region,
         bucket_endpoint,
+        reached_at: None,
         facts: SideFacts { path_style, ..facts },
         access,
     }

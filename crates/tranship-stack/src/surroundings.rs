@@ -125,16 +125,16 @@ fn store_settings(
     config: &SdkConfig,
     clock: &Arc<dyn Clock>,
 ) -> S3Settings {
-    let endpoint = side.location.endpoint.clone();
+    let (endpoint, bucket_endpoint) = side.way();
     S3Settings {
         bucket: side.location.bucket.clone(),
         region: side.region.clone(),
         vendor: Some(side.vendor),
-        bucket_endpoint: side.bucket_endpoint,
+        bucket_endpoint,
         path_style: side.facts.path_style.unwrap_or(side.vendor.quirks.path_style),
         list_version: side.facts.list_version,
         list_encoding: side.facts.list_encoding,
-        endpoint,
+        endpoint: endpoint.map(str::to_owned),
         endpoint_as_configured: true,
         anonymous: side.access == Access::Anonymous,
         secret: match &side.access {

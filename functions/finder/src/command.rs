@@ -3,6 +3,7 @@
 use serde::Serialize;
 use tranship_core::breaker::{self, Breaker, State};
 use tranship_core::finder;
+use tranship_core::fleet::Presence;
 use tranship_core::object::ObjectKey;
 use tranship_core::rows::{self, List, Run};
 use tranship_stack::notices::Report;
@@ -23,6 +24,8 @@ pub(crate) struct Status {
     breaker: Option<BreakerNow>,
     run: Option<Report>,
     queues: Vec<QueueNow>,
+    /// `None`: there is no queue of the largest objects.
+    fleet: Option<FleetNow>,
     failures: Vec<FailureNow>,
     failures_more: bool,
 }
@@ -53,6 +56,19 @@ struct QueueNow {
     name: &'static str,
     waiting: u64,
     in_flight: u64,
+}
+
+/// Of those who poll the queue of the largest objects, all together.
+#[derive(Debug, Serialize)]
+struct FleetNow {
+    /// Who showed itself last; `None`: nobody ever did.
+    last: Option<SeenLast>,
+}
+
+#[derive(Debug, Serialize)]
+struct SeenLast {
+    by: String,
+    seen_ms: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -101,9 +117,18 @@ pub(crate) async fn status(surroundings: &Surroundings) -> Result<Status, Failur
         breaker: BreakerNow::of(breaker::read(&*stage.ledger).await?),
         run: run.as_ref().map(Report::of_run),
         queues,
+        fleet: if own.large.is_some() { Some(fleet(surroundings).await?) } else { None },
         failures,
         failures_more,
     })
+}
+
+async fn fleet(surroundings: &Surroundings) -> Result<FleetNow, Failure> {
+    let ledger = &*surroundings.stage.ledger;
+    let known = rows::load::<Presence>(ledger, &Presence::row_key()).await?;
+    // Without a name the row only says since when messages wait.
+    let known = known.filter(|known| !known.by.is_empty());
+    Ok(FleetNow { last: known.map(|known| SeenLast { by: known.by, seen_ms: known.seen.0 }) })
 }
 
 async fn failures(

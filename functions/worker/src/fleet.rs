@@ -20,7 +20,7 @@ use tranship_adapters::clock::SystemClock;
 use tranship_core::object::Millis;
 use tranship_core::ports::Clock as _;
 use tranship_core::progress::ProgressReading;
-use tranship_stack::settings::FleetSettings;
+use tranship_stack::settings::{DESTINATION_ENDPOINT, FleetSettings, SOURCE_ENDPOINT};
 use tranship_stack::{Failure, Settings, Surroundings};
 
 use self::flights::Flights;
@@ -123,6 +123,8 @@ async fn begin(
     let level = read.as_ref().map_or(tracing::Level::INFO, |settings| settings.own.log);
     tranship_stack::log::begin(level);
     let (mut settings, fleet) = (read?, FleetSettings::read(variable)?);
+    settings.source.reach(SOURCE_ENDPOINT, fleet.source_endpoint.clone())?;
+    settings.destination.reach(DESTINATION_ENDPOINT, fleet.destination_endpoint.clone())?;
     if settings.own.large.is_none() && fleet.queues == [tranship_core::ports::Queue::Large] {
         return Err(Failure::new(
             tranship_stack::Name::BadSettings,

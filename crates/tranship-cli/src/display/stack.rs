@@ -12,7 +12,7 @@ use super::format::{self, count_text, duration_text, size_text};
 use super::{Display, Reporter, events};
 use crate::exit::Failure;
 use crate::stack::Address;
-use crate::stack::answers::{Breaker, FailedObject, QueueDepth, Redriven, Report, Status};
+use crate::stack::answers::{Breaker, FailedObject, Fleet, QueueDepth, Redriven, Report, Status};
 
 /// Puts the cursor into the corner of the terminal and clears what is there.
 const REDRAW: &str = "\u{1b}[H\u{1b}[2J";
@@ -138,6 +138,7 @@ fn write_status(out: &mut String, status: &Status, address: &Address, now: Milli
         }
     }
     write_queues(out, &status.queues)?;
+    write_fleet(out, status.fleet.as_ref(), now)?;
     write_dead_letters(out, &status.queues, address)?;
     write_failures(out, &status.failures, status.failures_more)
 }
@@ -235,6 +236,16 @@ fn write_queues(out: &mut String, queues: &[QueueDepth]) -> fmt::Result {
         writeln!(out, "  {:<18} {waiting:>12} {in_flight:>12}", escape(&queue.name))?;
     }
     Ok(())
+}
+
+fn write_fleet(out: &mut String, fleet: Option<&Fleet>, now: Millis) -> fmt::Result {
+    match fleet.map(|fleet| &fleet.last) {
+        Some(Some(last)) => {
+            writeln!(out, "fleet: {} was seen last, {}", escape(&last.by), ago(last.seen_ms, now))
+        }
+        Some(None) => writeln!(out, "fleet: nobody has shown himself yet"),
+        None => Ok(()),
+    }
 }
 
 fn write_dead_letters(out: &mut String, queues: &[QueueDepth], address: &Address) -> fmt::Result {

@@ -19,11 +19,27 @@ pub struct Status {
     /// The last run that was begun; `None` before the first.
     pub run: Option<Report>,
     pub queues: Vec<QueueDepth>,
+    /// `None`: there is no queue of the largest objects, or the stack does not say.
+    #[serde(default)]
+    pub fleet: Option<Fleet>,
     #[serde(default)]
     pub failures: Vec<FailedObject>,
     /// Whether there are more than these.
     #[serde(default)]
     pub failures_more: bool,
+}
+
+/// Those who poll the queue of the largest objects, and are no functions.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Fleet {
+    /// Who of them showed itself last; each does so about once a minute. `None`: nobody ever did.
+    pub last: Option<SeenLast>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SeenLast {
+    pub by: String,
+    pub seen_ms: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -90,6 +90,7 @@ mod tests {
                 ..Report::default()
             }),
             queues: Vec::new(),
+            fleet: None,
             failures: Vec::new(),
             failures_more: false,
         }

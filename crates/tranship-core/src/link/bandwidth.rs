@@ -7,6 +7,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use async_lock::Mutex;
@@ -59,6 +60,9 @@ pub struct Bandwidth {
     clock: Arc<dyn Clock>,
     /// Bytes of the lease that are left; whoever waits for more holds the lock.
     left: Mutex<u64>,
+    /// Leases since somebody asked for the share, and how long each had to be waited for.
+    leases: AtomicU64,
+    waited_us: AtomicU64,
 }
 
 impl std::fmt::Debug for Bandwidth {
@@ -70,7 +74,18 @@ impl std::fmt::Debug for Bandwidth {
 impl Bandwidth {
     pub fn new(bytes_per_second: u64, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Self {
         let bytes_per_second = bytes_per_second.max(LEASES_PER_SECOND);
-        Self { bytes_per_second, ledger, clock, left: Mutex::new(0) }
+        let (leases, waited_us) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { bytes_per_second, ledger, clock, left: Mutex::new(0), leases, waited_us }
+    }
+
+    /// How fast this process could move since the question before, in bytes a second: everybody who has bytes to
+    /// move gets as much as each other. `None` if it took no lease.
+    pub fn share(&self) -> Option<u64> {
+        let leases = self.leases.swap(0, Ordering::Relaxed);
+        let waited_us = self.waited_us.swap(0, Ordering::Relaxed).max(1);
+        let bytes = u128::from(leases) * u128::from(self.bytes_per_second / LEASES_PER_SECOND);
+        let share = bytes * 1_000_000 / u128::from(waited_us);
+        (leases > 0).then(|| u64::try_from(share).unwrap_or(u64::MAX))
     }
 
     /// Waits until so many more bytes may pass.
@@ -81,6 +96,9 @@ impl Bandwidth {
             wanted -= *left;
             *left = 0;
             let wait_us = self.lease().await?;
+            self.leases.fetch_add(1, Ordering::Relaxed);
+            // What a lease holds takes that long in any case.
+            self.waited_us.fetch_add(wait_us.max(LEASE_US), Ordering::Relaxed);
             self.clock.sleep(wait_us.div_ceil(1_000)).await;
             *left = self.bytes_per_second / LEASES_PER_SECOND;
         }

@@ -21,7 +21,14 @@ pub struct FleetSettings {
     pub queues: &'static [Queue],
     /// What the process is called in logs; otherwise as the instance or the host is.
     pub name: Option<String>,
+    /// By which endpoints this process reaches the two sides, if not by those of the functions.
+    pub source_endpoint: Option<String>,
+    pub destination_endpoint: Option<String>,
 }
+
+/// The settings of endpoints, for whoever finds that one leads elsewhere.
+pub const SOURCE_ENDPOINT: &str = "TRANSHIP_FLEET_SOURCE_ENDPOINT";
+pub const DESTINATION_ENDPOINT: &str = "TRANSHIP_FLEET_DESTINATION_ENDPOINT";
 
 const QUEUES: &[Word<&[Queue]>] =
     &[("large", &[Queue::Large]), ("large,transfer", &[Queue::Large, Queue::Transfer])];
@@ -43,6 +50,8 @@ impl FleetSettings {
             streams: (streams > 0).then_some(streams),
             queues: read.word("TRANSHIP_FLEET_QUEUES", QUEUES, &[Queue::Large]),
             name: read.text("TRANSHIP_FLEET_INSTANCE"),
+            source_endpoint: read.endpoint(SOURCE_ENDPOINT),
+            destination_endpoint: read.endpoint(DESTINATION_ENDPOINT),
         };
         read.end()?;
         Ok(settings)
@@ -73,6 +82,7 @@ mod tests {
             ("TRANSHIP_FLEET_DRAIN_SECONDS", "0"),
             ("TRANSHIP_FLEET_STREAMS", "many"),
             ("TRANSHIP_FLEET_QUEUES", "small"),
+            ("TRANSHIP_FLEET_SOURCE_ENDPOINT", "ftp://10.0.0.7"),
         ] {
             let mistakes = read(name, text).unwrap_err().to_string();
             assert!(mistakes.contains(name), "{text}: {mistakes}");

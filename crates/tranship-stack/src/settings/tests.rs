@@ -55,6 +55,30 @@ fn each_side_has_its_own_way_in() {
     assert_eq!(there, Access::Secret("d".to_owned()));
 }
 
+/// A host has its own way to a side, and copies for the same transfer.
+#[test]
+fn another_endpoint_of_a_side_names_no_other_transfer() {
+    let domain = "https://photos.example.org";
+    let inside = || Some("https://oss-cn-hangzhou-internal.aliyuncs.com".to_owned());
+    let mut settings = read(&[
+        ("TRANSHIP_SOURCE_KIND", "alibaba-oss"),
+        ("TRANSHIP_SOURCE_IN_CURRENT_ACCOUNT", "false"),
+        ("TRANSHIP_SOURCE_CREDENTIALS", "s"),
+        ("TRANSHIP_SOURCE_REGION", "cn-hangzhou"),
+        ("TRANSHIP_SOURCE_ENDPOINT", domain),
+        ("TRANSHIP_SOURCE_BUCKET_ENDPOINT", "true"),
+    ])
+    .unwrap();
+    let (id, source) = (settings.transfer.id(), &mut settings.source);
+    assert_eq!(source.way(), (Some(domain), true));
+    source.reach("NAME", inside()).unwrap();
+    assert_eq!(source.way(), (inside().as_deref(), false));
+    assert_eq!((source.location.endpoint.as_deref(), settings.transfer.id()), (Some(domain), id));
+    let mistakes = settings.destination.reach("NAME", inside()).unwrap_err();
+    assert!(mistakes.to_string().contains("NAME"), "{mistakes}");
+    assert_eq!(settings.destination.way(), (None, false));
+}
+
 #[test]
 fn every_mistake_names_its_setting() {
     for (with, name) in [

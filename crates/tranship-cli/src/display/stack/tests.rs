@@ -91,6 +91,33 @@ no dead letters
     );
 }
 
+/// The lines that tell of who polls the queue of the largest objects.
+fn of_fleet(fleet: &serde_json::Value) -> Vec<String> {
+    let mut answer = json!({
+        "stack": "photos",
+        "version": "0.1.0",
+        "transfer": { "id": "0f3a", "source": "s3://here/a", "destination": "s3://there/b" },
+        "breaker": null,
+        "run": null,
+        "queues": [{ "name": "large", "waiting": 3, "in_flight": 0 }],
+    });
+    if !fleet.is_null() {
+        answer["fleet"] = fleet.clone();
+    }
+    let text = status_text(&serde_json::from_value(answer).unwrap(), &address(), NOW);
+    text.lines().filter(|line| line.starts_with("fleet")).map(str::to_owned).collect()
+}
+
+#[test]
+fn who_of_the_fleet_was_seen_last_is_told_where_the_stack_knows() {
+    let last = json!({ "last": { "by": "rack-7\u{1b}", "seen_ms": NOON + 145_000 } });
+    let told = "fleet: rack-7\\u{1b} was seen last, 2026-11-26 12:02:25 UTC (40s ago)";
+    assert_eq!(of_fleet(&last), [told]);
+    assert_eq!(of_fleet(&json!({ "last": null })), ["fleet: nobody has shown himself yet"]);
+    // A stack of an earlier version, or one without a fleet.
+    assert_eq!(of_fleet(&json!(null)), Vec::<String>::new());
+}
+
 #[test]
 fn a_stack_that_halted_with_dead_letters_and_failures() {
     let breaker = json!({ "state": "open", "reason": "AccessDenied\u{1b}", "since_ms": NOON });
