@@ -1,5 +1,5 @@
 # The two commands that matter are `make demo` and `make test`; the others are pieces of them.
-.PHONY: demo test check fmt lint template fleet faults links model simulate fuzz bench peers real venv
+.PHONY: demo test compiled checked check fmt lint template fleet faults links model simulate fuzz bench peers real venv
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -26,11 +26,21 @@ demo:
 # Everything that must pass. Many tests wait for answers, time limits and other processes: more of them at once than
 # there are processors.
 TEST_THREADS ?= 4
-test: fmt lint template fleet venv
-	$(PYTHON) -m unittest discover --start-directory tests/bridge
-	$(PYTHON) -m unittest discover --start-directory tests/models
+test: fmt
+	$(MAKE) --jobs 3 compiled checked
 	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace
 	$(VENV)/bin/python tests/template/seen.py target/cloud/used-actions.json
+
+# The two halves of what comes before the tests. The one keeps the processors busy, the other waits for the network.
+compiled: lint
+	$(CARGO) test --locked --workspace --no-run --quiet
+
+checked: template fleet venv
+	$(PYTHON) -m unittest discover --start-directory tests/bridge
+	$(PYTHON) -m unittest discover --start-directory tests/models
+
+# These build once, and do not prepare for a next time.
+demo test compiled lint: export CARGO_INCREMENTAL := 0
 
 # The inner loop: types and lints of what changed.
 check:

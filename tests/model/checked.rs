@@ -291,13 +291,9 @@ fn apply(world: &mut World, rules: &Rules, fault: Fault) -> bool {
         Fault::ForeignWrite { keeps } => {
             world.keeps = keeps;
             world.foreigners += 1;
-            world.destination = Object::Foreign(world.foreigners);
-            world.ghosts.disturbed = true;
+            world.replace(Object::Foreign(world.foreigners));
         }
-        Fault::ForeignDelete => {
-            world.destination = Object::Absent;
-            world.ghosts.disturbed = true;
-        }
+        Fault::ForeignDelete => world.replace(Object::Absent),
         Fault::Expire(upload) => {
             world.upload(upload).life = Life::Aborted;
             world.ghosts.disturbed = true;

@@ -269,6 +269,16 @@ impl World {
         }
     }
 
+    /// Somebody else puts something at the destination, or nothing. A copy of ours that goes by this has to
+    /// be made again, whoever began another epoch before.
+    pub(crate) fn replace(&mut self, by: Object) {
+        if let Object::Copy(_) = self.destination {
+            self.ghosts.blamed = 0;
+        }
+        self.destination = by;
+        self.ghosts.disturbed = true;
+    }
+
     /// Whether nothing happens by itself, but for what the sweep does.
     pub(crate) fn is_quiet(&self) -> bool {
         self.processes.is_empty() && self.tasks.is_empty() && self.executions.is_empty()

@@ -22,6 +22,9 @@ const SOURCES: [&str; 8] = [
 /// is compiled once.
 const SHARED: [(&str, &str); 2] = [("CARGO_LAMBDA_COMPILER", "cargo"), ("SAM_BUILD_MODE", "debug")];
 
+/// What may differ from machine to machine, and decides what is built where.
+const KEPT: [&str; 4] = ["CARGO_HOME", "CARGO_INCREMENTAL", "CARGO_TARGET_DIR", "RUSTUP_HOME"];
+
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
@@ -142,7 +145,7 @@ impl Build {
         // What cargo tells a test about itself would be taken for settings of another build.
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            let kept = ["CARGO_HOME", "CARGO_TARGET_DIR", "RUSTUP_HOME"].contains(&name.as_str());
+            let kept = KEPT.contains(&name.as_str());
             let theirs = ["CARGO", "AWS", "SAM", "RUST", "TRANSHIP", "LD_LIBRARY_PATH", "PYTHON"];
             if !kept && theirs.iter().any(|prefix| name.starts_with(prefix)) {
                 command.env_remove(&name);
