@@ -13,7 +13,7 @@ use crate::world::{Broken, Kind, Process, Rules, World};
 /// Planners, workers and completers that are at work at one time.
 const AT_ONCE: usize = 2;
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
     Take(Task),
     Claim(u8),

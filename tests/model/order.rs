@@ -6,7 +6,8 @@ use std::cell::OnceCell;
 use tranship_core::protocol;
 
 use crate::state::{
-    GONE, Group, Life, Object, PARTS_MAX, Parts, Row, Sent, Task, Upload, Uploads, numbers, small,
+    GONE, Group, Life, Object, PARTS_MAX, Parts, Row, Sent, Task, UPLOADS_MAX, Upload, Uploads,
+    numbers, small,
 };
 use crate::world::{Broken, Process, Rules, World};
 use crate::{completer, planner, worker};
@@ -334,7 +335,7 @@ impl World {
             named |= 1 << *upload;
         }
         let mut kept: Vec<Upload> = Vec::with_capacity(self.uploads.len());
-        let mut to = [GONE; Uploads::BITS as usize];
+        let mut to = [GONE; UPLOADS_MAX];
         for (number, upload) in self.uploads.iter().enumerate() {
             let is_alive = upload.life == Life::Open || upload.epoch != 0;
             if !is_alive && named >> number & 1 == 0 {

@@ -84,6 +84,7 @@ pub(crate) enum Stands {
 
 /// Uploads, as bits.
 pub(crate) type Uploads = u16;
+pub(crate) const UPLOADS_MAX: usize = 16;
 
 /// Any upload that is gone, where it is named as an old one: that there was one is all that matters.
 pub(crate) const GONE: u8 = 15;

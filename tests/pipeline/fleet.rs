@@ -16,7 +16,7 @@ use tranship_core::policy::Policy;
 use tranship_core::ports::{Clock as _, Queue, Received};
 use tranship_core::rows::{self, HeaderId};
 use tranship_core::worker::Done;
-use tranship_tests::faulty::{Disturbance, Faults, FaultyLedger, FaultyStore, Life, Wrong};
+use tranship_tests::faulty::{Faults, FaultyLedger, FaultyStore, Life, Wrong};
 use tranship_tests::rig;
 
 use crate::visits::Visits;
@@ -198,8 +198,7 @@ async fn pieces_are_pinned_too() {
 /// A slow world in which one call at the source goes wrong, and the process that makes the calls.
 fn disturbed(wrong: Option<(u64, Wrong)>) -> (Visits, Arc<Life>) {
     let mut world = slow();
-    let nobody: Disturbance = Arc::new(|_: &str| {});
-    let life = Arc::new(Life::new(Faults { wrong, ..Faults::default() }, 1, nobody));
+    let life = Life::undisturbed(Faults { wrong, ..Faults::default() }, 1);
     let (inner, name) = (world.source.clone(), "source");
     world.stage.source = Arc::new(FaultyStore { inner, life: life.clone(), name });
     (world, life)
@@ -284,8 +283,7 @@ proptest! {
 #[tokio::test]
 async fn a_ledger_that_cannot_be_asked_lets_nothing_pass() {
     let wrong = Some((1, Wrong::Before(ErrorKind::Unavailable)));
-    let nobody: Disturbance = Arc::new(|_: &str| {});
-    let life = Arc::new(Life::new(Faults { wrong, ..Faults::default() }, 1, nobody));
+    let life = Life::undisturbed(Faults { wrong, ..Faults::default() }, 1);
     let ledger = Arc::new(FaultyLedger { inner: Arc::new(MemoryLedger::new()), life });
     let clock = Arc::new(SimulatedClock::automatic(BEGAN, 7));
     let bandwidth = Bandwidth::new(1 << 20, ledger, clock);

@@ -36,7 +36,7 @@ fn etag(rig: &Rig, key: &str) -> String {
 #[track_caller]
 fn expect_failed_for_its_qetag(rig: &Rig, report: &Report) {
     assert_eq!(report.outcomes(), [("failed", 1)], "{report:?}");
-    let reason = report.failures[0].reason.as_deref().unwrap();
+    let reason = report.failures.first().unwrap().reason.as_deref().unwrap();
     assert!(reason.contains("the source's own qetag"), "{reason}");
     assert_eq!(rig.there().keys(DESTINATION), [""; 0], "nothing of it is visible");
 }

@@ -95,7 +95,7 @@ async fn walk(seed: u64) -> Told {
     let fails_one_in = pick(&[0, 30, 8, 3, 2, 1], chance.next());
     let faults =
         Faults { fails_one_in, latency_ms: pick(&[0, 30], chance.next()), ..Faults::default() };
-    let life = Arc::new(Life::new(faults, seed, Arc::new(|_| {})));
+    let life = Life::undisturbed(faults, seed);
     let deep = chance.below(2) == 0;
     let workers = usize::try_from(1 + chance.below(4)).unwrap();
     let plan = Plan {

@@ -29,7 +29,7 @@ use tranship_core::store::{ObjectStore as _, Put, Write};
 use tranship_core::timeline::Mark;
 use tranship_core::worker::{self, Done};
 use tranship_core::{completer, sweep};
-use tranship_tests::faulty::{Disturbance, Faults, FaultyStore, Life, Wrong};
+use tranship_tests::faulty::{Faults, FaultyStore, Life, Wrong};
 use tranship_tests::functions::Lines;
 
 const MINUTE_MS: u64 = 60_000;
@@ -470,8 +470,7 @@ fn disturbed(wrong: Option<(u64, Wrong)>) -> (Visits, Arc<Life>) {
     let policy =
         Policy { multipart_threshold_bytes: 5 << 20, part_size_bytes: size, ..Policy::default() };
     let mut world = Visits::new(policy);
-    let nobody: Disturbance = Arc::new(|_: &str| {});
-    let life = Arc::new(Life::new(Faults { wrong, ..Faults::default() }, 1, nobody));
+    let life = Life::undisturbed(Faults { wrong, ..Faults::default() }, 1);
     let (inner, name) = (world.destination.clone(), "destination");
     world.stage.destination = Arc::new(FaultyStore { inner, life: life.clone(), name });
     (world, life)

@@ -183,6 +183,11 @@ impl Life {
         }
     }
 
+    /// One that nobody disturbs, and whose calls go wrong as it is told.
+    pub fn undisturbed(faults: Faults, seed: u64) -> Arc<Self> {
+        Arc::new(Self::new(faults, seed, Arc::new(|_| {})))
+    }
+
     /// Number of port calls so far.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)

@@ -3,7 +3,7 @@
 //! Nothing is written. A key of which only the name is known is looked at, as a copy would; of the
 //! others a bounded sample is.
 
-use super::small::{attributes, new_token};
+use super::small::{attributes, check_room, new_token};
 use super::{head_if_there, plan, source_is_gone};
 use crate::compare;
 use crate::error::{Disposition, ErrorKind, StageError, StoreError};
@@ -93,7 +93,7 @@ fn check_upload(key: &ObjectKey) -> Result<(), StoreError> {
     Err(StoreError::new(ErrorKind::Invalid, format!("CreateMultipartUpload {key}"), text))
 }
 
-/// Refuses user metadata that the destination is known not to take.
+/// Refuses what a copy would refuse, and counts it where it is of the sample.
 fn check_metadata(
     stage: &Stage,
     entry: &Entry,
@@ -101,12 +101,14 @@ fn check_metadata(
     is_sampled: bool,
 ) -> Result<(), StoreError> {
     let (carried, ..) = attributes(&stage.policy, head, None);
-    let Some(why) = stage.policy.room.refusal(&carried.user) else { return Ok(()) };
-    stage.progress.survey(|findings| {
-        findings.sample.looked_at += u64::from(is_sampled);
-        findings.sample.metadata_unfit += u64::from(is_sampled);
-    });
-    Err(StoreError::new(ErrorKind::Invalid, format!("carry over {}", entry.key), why))
+    let fits = check_room(&stage.policy, &entry.key, &carried);
+    if fits.is_err() {
+        stage.progress.survey(|findings| {
+            findings.sample.looked_at += u64::from(is_sampled);
+            findings.sample.metadata_unfit += u64::from(is_sampled);
+        });
+    }
+    fits
 }
 
 /// As a look shows it, or else the listing.

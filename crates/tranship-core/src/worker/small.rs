@@ -259,7 +259,7 @@ async fn copy(
                 {
                     return Ok(Copied::TooLarge);
                 }
-                relay(stage, source_key, key, read, condition, &mut seen, false).await
+                relay(stage, source_key, key, read, condition, &mut seen).await
             }
             Some(Err(error)) => Err(error),
             None => server_side(stage, source_key, key, condition).await,
@@ -292,10 +292,10 @@ async fn settle_landed(
         // The destination's ETag says nothing about the bytes, which only now is known.
         stage.destination_is_opaque.store(true, Ordering::Relaxed);
         if stage.policy.token && !landed.tokenless {
-            // Written once more, with a token; the next objects have theirs at once.
+            // Written once more, now with a token; the next objects have theirs at once.
             let condition = Condition::Is(landed.written.etag);
             let read = stage.read(source_key, None, Some(&Pin::from(&landed.source))).await?;
-            landed = relay(stage, source_key, key, read, &condition, &mut seen, true).await?;
+            landed = relay(stage, source_key, key, read, &condition, &mut seen).await?;
         }
     }
     let Landed { source, written, proven, losses, .. } = landed;
@@ -325,12 +325,11 @@ async fn relay(
     read: Read,
     condition: &Condition,
     seen: &mut Option<Qetag>,
-    with_token: bool,
 ) -> Result<Landed, StoreError> {
     let Read { head, body, size } = read;
     let plain = head.identity.etag.form() == ETagForm::Plain && !head.etag_is_opaque;
     let opaque = stage.destination_is_opaque.load(Ordering::Relaxed);
-    let token = (with_token || opaque || !plain).then(|| new_token(stage, 0, &head.identity));
+    let token = (opaque || !plain).then(|| new_token(stage, 0, &head.identity));
     let wanted = token.is_some();
     let Carried { write, token, losses } = carry_over(stage, source_key, &head, token).await?;
     let landed = |written: Written| Landed {
@@ -472,9 +471,7 @@ pub(super) async fn carry_over(
     token: Option<Token>,
 ) -> Result<Carried, StoreError> {
     let (attributes, token, mut losses) = attributes(&stage.policy, head, token);
-    if let Some(why) = stage.policy.room.refusal(&attributes.user) {
-        return Err(StoreError::new(ErrorKind::Invalid, format!("carry over {source_key}"), why));
-    }
+    check_room(&stage.policy, source_key, &attributes)?;
     let mut tags = Vec::new();
     if head.tag_count > 0 && stage.policy.tags {
         let version = head.identity.version.as_ref();
@@ -483,6 +480,16 @@ pub(super) async fn carry_over(
         losses.insert(Loss::Tags);
     }
     Ok(Carried { write: Write { attributes, tags }, token, losses })
+}
+
+/// Refuses user metadata that the destination is known not to take.
+pub(super) fn check_room(
+    policy: &Policy,
+    source_key: &ObjectKey,
+    attributes: &Attributes,
+) -> Result<(), StoreError> {
+    let Some(why) = policy.room.refusal(&attributes.user) else { return Ok(()) };
+    Err(StoreError::new(ErrorKind::Invalid, format!("carry over {source_key}"), why))
 }
 
 /// What the copy is to have besides bytes and tags, the token if it found room, and what is lost.
