@@ -1,5 +1,5 @@
 # The two commands that matter are `make demo` and `make test`; the others are pieces of them.
-.PHONY: demo test compiled checked check fmt lint template fleet faults links model simulate fuzz bench peers real venv
+.PHONY: demo test compiled checked deployed tested check fmt lint template fleet faults links model simulate fuzz bench peers real venv
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -23,15 +23,13 @@ CHECKOV := $(CHECKOV_VENV)/bin/checkov --config-file .checkov.yaml --framework c
 demo:
 	$(CARGO) run --locked --bin tranship -- demo
 
-# Everything that must pass. Many tests wait for answers, time limits and other processes: more of them at once than
-# there are processors.
-TEST_THREADS ?= 4
+# Everything that must pass.
 test: fmt
 	$(MAKE) --jobs 3 compiled checked
-	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace
+	$(MAKE) --jobs 2 deployed tested
 	$(VENV)/bin/python tests/template/seen.py target/cloud/used-actions.json
 
-# The two halves of what comes before the tests. The one keeps the processors busy, the other waits for the network.
+# What comes before the tests: the one half keeps the processors busy, the other waits for the network.
 compiled: lint
 	$(CARGO) test --locked --workspace --no-run --quiet
 
@@ -39,8 +37,21 @@ checked: template fleet venv
 	$(PYTHON) -m unittest discover --start-directory tests/bridge
 	$(PYTHON) -m unittest discover --start-directory tests/models
 
+# The tests: those with deployed stacks, which wait for the most part, and beside them the others. Of either more run at
+# once than there are processors, since they wait for answers, time limits and other processes.
+TEST_THREADS ?= 4
+PROGRAMS_OF_TESTS := $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs crates/*/tests/*/main.rs)) \
+	$(basename $(wildcard crates/*/tests/*.rs))
+deployed:
+	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace --test cloud
+
+tested:
+	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace --lib --bins \
+		$(addprefix --test ,$(filter-out cloud,$(notdir $(PROGRAMS_OF_TESTS))))
+	$(CARGO) test --locked --workspace --doc
+
 # These build once, and do not prepare for a next time.
-demo test compiled lint: export CARGO_INCREMENTAL := 0
+demo test compiled lint deployed tested: export CARGO_INCREMENTAL := 0
 
 # The inner loop: types and lints of what changed.
 check:
@@ -123,7 +134,9 @@ real:
 	$(CARGO) test --locked --workspace --test command -- --ignored --nocapture --exact \
 		real::accounts_that_the_environment_names
 
-# Python environments of the tests' own; made anew when their requirements change.
+# Python environments of the tests' own; made anew when their requirements change. These name everything that is
+# installed, and what of it is used is compiled then.
+unexport PYTHONDONTWRITEBYTECODE
 venv: $(STAMP) $(THIRD_STAMP) $(SAM_STAMP)
 
 $(VENV)/made-from: tests/requirements.txt
@@ -138,6 +151,6 @@ $(STAMP) $(THIRD_STAMP) $(SAM_STAMP) $(CHECKOV_STAMP) $(BENCH_STAMP):
 		|| { echo "The tests need Python 3.10 or newer; name it with PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -m venv $(@D) \
 		|| { echo "Cannot make $(@D): the tests need Python's venv module (on Debian: python3-venv)." >&2; exit 1; }
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $< \
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement $< \
 		|| { echo "Cannot install $< into $(@D): the first run needs Python's package index." >&2; exit 1; }
 	@cp $< $@
