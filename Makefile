@@ -1,5 +1,5 @@
 # The two commands that matter are `make demo` and `make test`; the others are pieces of them.
-.PHONY: demo test compiled checked deployed tested check fmt lint template fleet faults links model simulate fuzz bench peers real venv
+.PHONY: demo test compiled checked check fmt lint template fleet faults links model simulate fuzz bench peers real venv
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -23,10 +23,12 @@ CHECKOV := $(CHECKOV_VENV)/bin/checkov --config-file .checkov.yaml --framework c
 demo:
 	$(CARGO) run --locked --bin tranship -- demo
 
-# Everything that must pass.
+# Everything that must pass. Many tests wait for answers, time limits and other processes: more of them at once than
+# there are processors.
+TEST_THREADS ?= 4
 test: fmt
 	$(MAKE) --jobs 3 compiled checked
-	$(MAKE) --jobs 2 deployed tested
+	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace
 	$(VENV)/bin/python tests/template/seen.py target/cloud/used-actions.json
 
 # What comes before the tests: the one half keeps the processors busy, the other waits for the network.
@@ -37,21 +39,8 @@ checked: template fleet venv
 	$(PYTHON) -m unittest discover --start-directory tests/bridge
 	$(PYTHON) -m unittest discover --start-directory tests/models
 
-# The tests: those with deployed stacks, which wait for the most part, and beside them the others. Of either more run at
-# once than there are processors, since they wait for answers, time limits and other processes.
-TEST_THREADS ?= 4
-PROGRAMS_OF_TESTS := $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs crates/*/tests/*/main.rs)) \
-	$(basename $(wildcard crates/*/tests/*.rs))
-deployed:
-	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace --test cloud
-
-tested:
-	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked --workspace --lib --bins \
-		$(addprefix --test ,$(filter-out cloud,$(notdir $(PROGRAMS_OF_TESTS))))
-	$(CARGO) test --locked --workspace --doc
-
 # These build once, and do not prepare for a next time.
-demo test compiled lint deployed tested: export CARGO_INCREMENTAL := 0
+demo test compiled lint: export CARGO_INCREMENTAL := 0
 
 # The inner loop: types and lints of what changed.
 check:

@@ -290,15 +290,14 @@ async fn processes_share_the_tasks_and_a_limit() {
 /// Each worker tells what it gets of a limit, and says so where that is too little for a function.
 #[tokio::test]
 async fn a_share_of_the_limit_that_is_too_small_is_said() {
-    for (limit, is_small) in [("1", true), ("64", false)] {
+    for (name, limit, is_small) in [("sharing", "1", true), ("shared", "64", false)] {
         let sides = Sides::start().await;
         sides.put("small", noise(1, 2 * MIB));
-        let stack = Stack::deploy("share", sides, &[("BandwidthMiBPerSecond", limit)]).await;
+        let stack = Stack::deploy(name, sides, &[("BandwidthMiBPerSecond", limit)]).await;
         assert_eq!(copied(&stack.run().await), 1);
         let log = stack.log("worker").await.join("\n");
         assert!(log.contains("\"BandwidthShare\":"), "{log}");
         assert_eq!(log.contains("share of the bandwidth limit"), is_small, "{log}");
-        stack.delete().await;
     }
 }
 

@@ -10,4 +10,5 @@ mod dependencies;
 mod documents;
 mod licences;
 mod sources;
+mod unrun;
 mod words;
