@@ -98,6 +98,9 @@ async fn a_process_that_is_killed_is_replaced() {
     stack.ask("run").await;
     let held = async || (stack.sides.source.faults().struck() > 0).then_some(());
     stack.until("a read hangs", held).await;
+    // Its planner may still be at work, and would make young again what is aged below.
+    let planned = async || (stack.depth("TransferQueue").await == (0, 0)).then_some(());
+    stack.until("its plan is made", planned).await;
     first.signal("KILL");
     assert_eq!(first.ended().await, None);
     // It had hidden them for minutes, for which a test cannot wait: the sweep sends them again.
