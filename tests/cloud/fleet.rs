@@ -106,6 +106,9 @@ async fn a_process_that_is_killed_is_replaced() {
     // It had hidden them for minutes, for which a test cannot wait: the sweep sends them again.
     stack.age(Duration::from_hours(2)).await;
     let _second = Poller::start(&stack, "i-2", &[]).await;
+    // Before that the sweep would find that nobody has shown himself, and let functions take the queue.
+    let shows = async || (stack.status().await["fleet"]["last"]["by"] == "i-2").then_some(());
+    stack.until("the second one shows himself", shows).await;
     let copied_by_second = async || {
         stack.ask("sweep").await;
         stack.sides.there().get(DESTINATION, "large").map(|_| ())
