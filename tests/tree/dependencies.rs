@@ -1,11 +1,10 @@
 //! Dependencies point inwards: hosts to adapters to core.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 
 use serde_json::Value;
 
-use crate::sources::root;
+use crate::sources::{from_root, metadata};
 
 const CORE: &str = "tranship-core";
 const ADAPTERS: &str = "tranship-adapters";
@@ -33,27 +32,18 @@ fn list(value: &Value) -> &[Value] {
 
 impl Graph {
     fn read() -> Self {
-        let root = root();
-        // What was built is there; what other platforms need may never have been fetched.
-        let output = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version=1", "--locked", "--filter-platform=host-tuple"])
-            .current_dir(&root)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let metadata = metadata();
         let names: BTreeMap<_, _> = list(&metadata["packages"])
             .iter()
             .map(|package| (text(&package["id"]), text(&package["name"])))
             .collect();
-        let root = format!("{}/", root.to_str().unwrap());
         let of_workspace: BTreeSet<_> =
             list(&metadata["workspace_members"]).iter().map(text).collect();
         let members = list(&metadata["packages"])
             .iter()
             .filter(|package| of_workspace.contains(text(&package["id"])))
             .map(|package| {
-                let folder = text(&package["manifest_path"]).trim_start_matches(&root);
+                let folder = from_root(text(&package["manifest_path"]));
                 (text(&package["name"]).to_owned(), folder.replace("/Cargo.toml", ""))
             })
             .collect();

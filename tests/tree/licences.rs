@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::path::Path;
-use std::process::Command;
+
+use crate::sources::metadata;
 
 type Tokens<'a> = Peekable<std::vec::IntoIter<&'a str>>;
 
@@ -55,13 +56,7 @@ fn allowed() -> BTreeSet<String> {
 
 /// Names and licence expressions of everything that comes from elsewhere.
 fn dependencies() -> Vec<(String, String)> {
-    let metadata = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--locked", "--filter-platform=host-tuple"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let metadata = metadata();
     let packages = metadata["packages"].as_array().unwrap().iter();
     packages
         .filter(|package| !package["source"].is_null())

@@ -1,6 +1,9 @@
 //! The files of the tree, as they lie there.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
 
 /// Folders that hold no sources of ours.
 const SKIPPED: [&str; 8] = [
@@ -16,6 +19,24 @@ const SKIPPED: [&str; 8] = [
 
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// What cargo knows of the workspace and of all that it needs.
+pub(crate) fn metadata() -> Value {
+    // What was built is there; what other platforms need may never have been fetched.
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--locked", "--filter-platform=host-tuple"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A path as cargo tells it, from the root.
+pub(crate) fn from_root(path: &str) -> &str {
+    let root = format!("{}/", root().to_str().unwrap());
+    path.strip_prefix(&root).unwrap()
 }
 
 /// A file by its path from the root, with slashes.

@@ -1,10 +1,6 @@
 //! What has no tests is not built for them. So nobody may write one where it would never run.
 
-use std::process::Command;
-
-use serde_json::Value;
-
-use crate::sources::{Source, files, root};
+use crate::sources::{Source, files, from_root, metadata};
 
 /// What cargo makes of a package: a library, a program, or a program of tests.
 struct Product {
@@ -15,20 +11,12 @@ struct Product {
 }
 
 fn products() -> Vec<Product> {
-    let root = root();
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--locked", "--no-deps"])
-        .current_dir(&root)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let root = format!("{}/", root.to_str().unwrap());
-    let packages = metadata["packages"].as_array().unwrap().iter();
-    packages
-        .flat_map(|package| package["targets"].as_array().unwrap())
+    let metadata = metadata();
+    let ours = metadata["packages"].as_array().unwrap().iter();
+    let ours = ours.filter(|package| package["source"].is_null());
+    ours.flat_map(|package| package["targets"].as_array().unwrap())
         .map(|product| Product {
-            path: product["src_path"].as_str().unwrap().trim_start_matches(&root).to_owned(),
+            path: from_root(product["src_path"].as_str().unwrap()).to_owned(),
             runs_tests: product["test"] == true,
             runs_examples: product["doctest"] == true,
         })

@@ -5,7 +5,7 @@ use tranship_core::progress::ProgressReading;
 use tranship_stack::Surroundings;
 use tranship_stack::metrics::{Metrics, Unit};
 
-/// What a function has for a task, in seconds.
+/// What a function has for a task, in seconds: the worker's `Timeout` in the template.
 const FUNCTION_SECONDS: u64 = 180;
 
 /// Tasks that ended.
