@@ -9,6 +9,7 @@
     reason = "tests fail by panicking, in their helpers too, and print what they count"
 )]
 
+mod by_role;
 mod cost;
 mod events;
 mod fleet;
@@ -17,7 +18,6 @@ mod large;
 mod links;
 mod look;
 mod messages;
-mod roles;
 mod runs;
 mod trouble;
 mod vendors;

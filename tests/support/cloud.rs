@@ -16,8 +16,8 @@ pub mod sides;
 mod sign;
 pub mod stack;
 
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{LazyLock, Mutex};
 
 use ::http::Request;
 use bytes::Bytes;
@@ -50,6 +50,8 @@ pub struct Cloud {
     second: Second,
     pub proxy: Proxy,
     pub build: Build,
+    /// The stacks that tests have deployed.
+    stacks: Mutex<BTreeSet<String>>,
 }
 
 /// An answer of a service that is an error.
@@ -63,6 +65,12 @@ impl Cloud {
     /// The one of this process.
     pub async fn get() -> &'static Self {
         CLOUD.get_or_init(|| async { RUNTIME.spawn(Self::start()).await.unwrap() }).await
+    }
+
+    /// Two tests with a stack of one name would change it under each other.
+    fn claim(&self, stack: &str) {
+        let is_new = self.stacks.lock().unwrap().insert(stack.to_owned());
+        assert!(is_new, "another test has deployed a stack with the name {stack}");
     }
 
     async fn start() -> Self {
@@ -81,7 +89,7 @@ impl Cloud {
         ];
         let second = Second::told(&variables).await;
         proxy.lead_to(second.port());
-        let cloud = Self { second, proxy, build };
+        let cloud = Self { second, proxy, build, stacks: Mutex::default() };
         cloud.s3("PUT", PACKAGES, "").await.unwrap();
         tokio::task::block_in_place(|| cloud.build.package(&endpoint));
         cloud

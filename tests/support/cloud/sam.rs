@@ -73,8 +73,8 @@ impl Build {
     pub(super) fn package(&self, endpoint: &str) {
         let mut command = self.sam(&["package", "--template-file"]);
         command.arg(self.template());
-        command.args(["--s3-bucket", PACKAGES, "--region", REGION, "--output-template-file"]);
-        command.arg(self.packaged());
+        command.args(["--s3-bucket", PACKAGES, "--region", REGION, "--use-json"]);
+        command.arg("--output-template-file").arg(self.packaged());
         self.at(&mut command, endpoint);
         succeed(&mut command);
     }
@@ -83,9 +83,10 @@ impl Build {
         self.folder.join("build/template.yaml")
     }
 
-    /// The template that names what was packaged.
+    /// The template that names what was packaged. It is JSON: SAM reads a template seven times in a deployment, and
+    /// takes seconds for as much YAML.
     fn packaged(&self) -> PathBuf {
-        self.home.path().join("packaged.yaml")
+        self.home.path().join("packaged.json")
     }
 
     /// Each function's binary.
@@ -103,12 +104,17 @@ impl Build {
         packages: &Packages,
         parameters: &Parameters,
     ) {
-        let (template, bucket) = match packages {
-            Packages::Shared => (self.packaged(), PACKAGES),
-            Packages::Own(bucket) => (self.template(), bucket.as_str()),
+        let mut command = self.sam(&["deploy"]);
+        let bucket = match packages {
+            Packages::Shared => {
+                command.arg("--use-json").arg("--template-file").arg(self.packaged());
+                PACKAGES
+            }
+            Packages::Own(bucket) => {
+                command.arg("--template-file").arg(self.template());
+                bucket
+            }
         };
-        let mut command = self.sam(&["deploy", "--template-file"]);
-        command.arg(template);
         command.args(["--stack-name", stack, "--s3-bucket", bucket, "--region", REGION]);
         command.args(["--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]);
         command.args(["--no-confirm-changeset", "--no-fail-on-empty-changeset"]);

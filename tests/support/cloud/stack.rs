@@ -70,6 +70,7 @@ impl Stack {
         more: &[(&str, &str)],
     ) -> Self {
         let cloud = Cloud::get().await;
+        cloud.claim(name);
         let mut parameters = sides.parameters(cloud, name).await;
         for (name, value) in [
             ("Architecture", "x86_64"),
@@ -150,8 +151,12 @@ impl Stack {
 
     /// What the schedules and the command ask the finder for.
     pub async fn ask(&self, what: &str) -> Value {
-        let answer = self.invoke("finder", json!({ "tranship": what })).await;
-        answer.unwrap_or_else(|failed| panic!("{what}: {failed:?}"))
+        match self.invoke("finder", json!({ "tranship": what })).await {
+            Ok(answer) => answer,
+            Err(failed) => {
+                panic!("{}: {what}: {failed:?}\n{}", self.name, self.last_words("finder").await)
+            }
+        }
     }
 
     /// Begins a run and sweeps until it has ended; gives its report.
@@ -181,14 +186,17 @@ impl Stack {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         let status = self.invoke("finder", json!({ "tranship": "status" })).await;
-        let log = self.log("worker").await;
+        let words = self.last_words("worker").await;
+        panic!("{}: never: {what}\n{status:?}\n{words}", self.name);
+    }
+
+    /// What a function said last, and what the cloud complained of.
+    async fn last_words(&self, function: &str) -> String {
+        let log = self.log(function).await;
         let log = log.iter().rev().take(20).cloned().collect::<Vec<_>>().join("\n");
         let cloud = self.cloud.complaints();
         let cloud = cloud.lines().rev().take(20).collect::<Vec<_>>().join("\n");
-        panic!(
-            "{}: never: {what}\n{status:?}\nthe worker, last line first:\n{log}\nthe cloud:\n{cloud}",
-            self.name
-        );
+        format!("the {function}, last line first:\n{log}\nthe cloud, last line first:\n{cloud}")
     }
 
     /// The physical id of a resource.
@@ -317,24 +325,50 @@ impl Stack {
 
     /// Lets time pass for the ledger: every time in it is so much earlier.
     pub async fn age(&self, by: Duration) {
+        self.age_rows(by, |_| true).await;
+    }
+
+    /// Lets time pass for what a sweep looks at once it is due, and for nothing else.
+    pub async fn age_due(&self, by: Duration) {
+        self.age_rows(by, |row| !row["due"].is_null()).await;
+    }
+
+    async fn age_rows(&self, by: Duration, which: impl Fn(&Value) -> bool) {
         let by = u64::try_from(by.as_millis()).unwrap();
-        for mut row in self.rows().await {
-            let before = row.clone();
-            if let Some(due) = row["due"]["N"].as_str().and_then(|due| due.parse::<u64>().ok()) {
-                row["due"]["N"] = due.saturating_sub(by).to_string().into();
-            }
-            if let Some(value) = row["value"]["B"].as_str() {
-                let base64 = base64::engine::general_purpose::STANDARD;
-                if let Ok(mut value) = serde_json::from_slice(&base64.decode(value).unwrap()) {
-                    earlier(&mut value, by);
-                    row["value"]["B"] = base64.encode(value.to_string()).into();
-                }
-            }
-            if row != before {
-                let asked = json!({ "TableName": self.resource("LedgerTable"), "Item": row });
-                self.cloud.dynamodb("PutItem", asked).await;
+        for mut row in self.rows().await.into_iter().filter(which) {
+            // A function may write the row in between: then its words are what is aged.
+            while !self.put_aged(&row, by).await {
+                let key = json!({ "pk": row["pk"], "sk": row["sk"] });
+                let asked = json!({ "TableName": self.resource("LedgerTable"), "Key": key });
+                row = self.cloud.dynamodb("GetItem", asked).await["Item"].clone();
             }
         }
+    }
+
+    /// Writes a row with earlier times; `false` if it is another one by now.
+    async fn put_aged(&self, row: &Value, by: u64) -> bool {
+        let mut aged = row.clone();
+        if let Some(due) = row["due"]["N"].as_str().and_then(|due| due.parse::<u64>().ok()) {
+            aged["due"]["N"] = due.saturating_sub(by).to_string().into();
+        }
+        if let Some(value) = row["value"]["B"].as_str() {
+            let base64 = base64::engine::general_purpose::STANDARD;
+            if let Ok(mut value) = serde_json::from_slice(&base64.decode(value).unwrap()) {
+                earlier(&mut value, by);
+                aged["value"]["B"] = base64.encode(value.to_string()).into();
+            }
+        }
+        if aged == *row {
+            return true;
+        }
+        let asked = json!({
+            "TableName": self.resource("LedgerTable"),
+            "Item": aged,
+            "ConditionExpression": "#value = :value",
+            "ExpressionAttributeNames": { "#value": "value" },
+            "ExpressionAttributeValues": { ":value": row["value"] },
+        });
+        self.cloud.json("dynamodb", "DynamoDB_20120810.PutItem", asked).await.is_ok()
     }
 
     /// What a function has logged: JSON lines and the lines of the service.

@@ -1,5 +1,8 @@
 //! With nothing but the functions' roles: both buckets in the same account, and everything that AWS
 //! itself sets in motion: schedules, notifications, the event bus.
+//!
+//! Tests begin in the order of their names, and the one that waits for schedules takes longest of all: so
+//! its name is among the first.
 
 use std::time::Duration;
 
