@@ -217,6 +217,7 @@ FLAWS = {
     "an instance for years": lambda s: at(s, "FleetGroup").pop("MaxInstanceLifetime"),
     "an instance that cannot be started, unheard": lambda s: at(s, "FleetGroup").pop("NotificationConfigurations"),
     "no hook": lambda s: at(s, "FleetGroup").pop("LifecycleHookSpecificationList"),
+    "a worker that takes itself for a longer one": lambda s: at(s, "WorkerFunction").update(Timeout=170),
     "a hook that is shorter than a drain": lambda s: at(s, "FleetGroup")["LifecycleHookSpecificationList"][0].update(HeartbeatTimeout=60),
     "an instance that is kept when it says nothing": lambda s: at(s, "FleetGroup")["LifecycleHookSpecificationList"][0].update(DefaultResult="ABANDON"),
     "a hook of another name": lambda s: at(s, "FleetGroup")["LifecycleHookSpecificationList"][0].update(LifecycleHookName="end"),

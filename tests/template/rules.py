@@ -192,6 +192,12 @@ def visibility_is_six_times_a_functions_time(stack):
             yield f"{queue}: hidden for {visibility} s, and {function} may take {timeout} s"
 
 
+def the_worker_knows_its_own_time(stack):
+    timeout, told = stack.properties("WorkerFunction").get("Timeout", 0), stack.tree["worker_seconds"]
+    if timeout != told:
+        yield f"WorkerFunction: may take {timeout} s, and warns of shares of a limit that are too small for {told} s"
+
+
 def a_queue_has_dead_letters(stack):
     for queue, dead in DEAD_LETTERS.items():
         p = stack.properties(queue)

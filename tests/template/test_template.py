@@ -90,6 +90,7 @@ def tree():
         "deployment": (ROOT / "docs/DEPLOYMENT.md").read_text(),
         "fleet": {path.name: path.read_text() for path in sorted((ROOT / "fleet").iterdir())},
         "drain": numbers(source("crates/tranship-stack/src/settings/fleet.rs"))["TRANSHIP_FLEET_DRAIN_SECONDS"][1:],
+        "worker_seconds": int(re.search(r"FUNCTION_SECONDS: u64 = (\d+);", source("functions/worker/src/tell.rs"))[1]),
         "used": json.loads((ROOT / "tests/template/used-actions.json").read_text()),
     }
 
