@@ -23,7 +23,7 @@ use tranship_tests::rig::{DESTINATION, How, Report, Rig, SOURCE, run, settings};
 use self::scenarios::{End, SCENARIOS, Scenario};
 
 /// One run in so many is made in every test run; `make faults` makes them all.
-const SAMPLE: u64 = 25;
+const SAMPLE: u64 = 40;
 /// Runs at once: they wait more than they compute.
 const AT_ONCE: usize = 6;
 /// Runs that may be needed to come to the end once the fault is gone.
