@@ -35,6 +35,8 @@ pub const ACCOUNT: &str = "123456789012";
 pub const REGION: &str = "us-east-1";
 /// Where SAM puts the packages that stacks share.
 const PACKAGES: &str = "packages";
+/// The template that names them, there too.
+const TEMPLATE: &str = "template.json";
 const SERVICES: &str = "cloudformation,cloudwatch,dynamodb,events,iam,kms,lambda,logs,monitoring,s3,\
                         scheduler,secretsmanager,sns,sqs,ssm,states,stepfunctions,sts";
 
@@ -91,7 +93,8 @@ impl Cloud {
         proxy.lead_to(second.port());
         let cloud = Self { second, proxy, build, stacks: Mutex::default() };
         cloud.s3("PUT", PACKAGES, "").await.unwrap();
-        tokio::task::block_in_place(|| cloud.build.package(&endpoint));
+        let template = tokio::task::block_in_place(|| cloud.build.package(&endpoint));
+        cloud.s3("PUT", &format!("{PACKAGES}/{TEMPLATE}"), &template).await.unwrap();
         cloud
     }
 

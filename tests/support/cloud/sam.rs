@@ -38,15 +38,6 @@ pub struct Build {
     home: tempfile::TempDir,
 }
 
-/// Where the functions of a deployment come from.
-#[derive(Debug, Clone)]
-pub(super) enum Packages {
-    /// They are uploaded once for all stacks: zipping them takes longer than anything else of a deployment.
-    Shared,
-    /// `sam deploy` zips and uploads what was built into this bucket, and `sam delete` takes it away again.
-    Own(String),
-}
-
 impl Build {
     /// Builds once for each state of the sources.
     pub(super) fn make() -> Self {
@@ -69,24 +60,20 @@ impl Build {
         build
     }
 
-    /// `sam package`: the packages that stacks share.
-    pub(super) fn package(&self, endpoint: &str) {
+    /// `sam package`: the packages that stacks share, and the template that names them.
+    pub(super) fn package(&self, endpoint: &str) -> String {
         let mut command = self.sam(&["package", "--template-file"]);
         command.arg(self.template());
         command.args(["--s3-bucket", PACKAGES, "--region", REGION, "--use-json"]);
-        command.arg("--output-template-file").arg(self.packaged());
+        let packaged = self.home.path().join("packaged.json");
+        command.arg("--output-template-file").arg(&packaged);
         self.at(&mut command, endpoint);
         succeed(&mut command);
+        std::fs::read_to_string(packaged).unwrap()
     }
 
     pub fn template(&self) -> PathBuf {
         self.folder.join("build/template.yaml")
-    }
-
-    /// The template that names what was packaged. It is JSON: SAM reads a template seven times in a deployment, and
-    /// takes seconds for as much YAML.
-    fn packaged(&self) -> PathBuf {
-        self.home.path().join("packaged.json")
     }
 
     /// Each function's binary.
@@ -96,25 +83,16 @@ impl Build {
         binaries.filter(|binary| binary.exists()).collect()
     }
 
-    /// Deploys, or changes what is deployed.
+    /// Deploys, or changes what is deployed, with packages in a bucket of its own.
     pub(super) fn deploy(
         &self,
         endpoint: &str,
         stack: &str,
-        packages: &Packages,
+        bucket: &str,
         parameters: &Parameters,
     ) {
-        let mut command = self.sam(&["deploy"]);
-        let bucket = match packages {
-            Packages::Shared => {
-                command.arg("--use-json").arg("--template-file").arg(self.packaged());
-                PACKAGES
-            }
-            Packages::Own(bucket) => {
-                command.arg("--template-file").arg(self.template());
-                bucket
-            }
-        };
+        let mut command = self.sam(&["deploy", "--template-file"]);
+        command.arg(self.template());
         command.args(["--stack-name", stack, "--s3-bucket", bucket, "--region", REGION]);
         command.args(["--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]);
         command.args(["--no-confirm-changeset", "--no-fail-on-empty-changeset"]);

@@ -9,10 +9,9 @@ use tokio::time::Instant;
 
 use super::call::Call;
 use super::proxy::{Fault, Trouble};
-use super::sam::Packages;
 use super::sides::Sides;
 use super::sign::Keys;
-use super::{Cloud, Parameters, elements};
+use super::{Cloud, PACKAGES, Parameters, TEMPLATE, elements};
 
 /// A loaded machine may need long for what takes a second by itself.
 const WAIT_MAX: Duration = Duration::from_mins(2);
@@ -38,6 +37,16 @@ pub struct Failed {
     pub message: String,
 }
 
+/// Where the functions of a deployment come from.
+#[derive(Debug, Clone)]
+enum Packages {
+    /// They are uploaded once for all stacks. A stack is made from them as `sam deploy` does it, without the command:
+    /// it takes as long to begin as a stack to be made.
+    Shared,
+    /// `sam deploy` zips and uploads what was built into this bucket, and `sam delete` takes it away again.
+    Own(String),
+}
+
 /// A stack and the two sides that it copies between.
 #[derive(Debug)]
 pub struct Stack {
@@ -51,12 +60,12 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Deploys with `sam deploy`; what `more` says goes before what the harness chooses.
+    /// Deploys what `sam package` made; what `more` says goes before what the harness chooses.
     pub async fn deploy(name: &str, sides: Sides, more: &[(&str, &str)]) -> Self {
         Self::deploy_packages(Packages::Shared, name, sides, more).await
     }
 
-    /// Deploys what `sam build` made with no step between, into a bucket of its own: so it can be deleted.
+    /// Deploys what `sam build` made with `sam deploy`, into a bucket of its own: so it can be deleted.
     pub async fn deploy_built(name: &str, sides: Sides, more: &[(&str, &str)]) -> Self {
         let bucket = format!("packages-{name}");
         Cloud::get().await.s3("PUT", &bucket, "").await.unwrap();
@@ -98,12 +107,46 @@ impl Stack {
         for (name, value) in parameters {
             self.parameters.insert((*name).to_owned(), (*value).to_owned());
         }
-        let (name, parameters) = (self.name.clone(), self.parameters.clone());
-        let (build, endpoint) = (&self.cloud.build, self.cloud.proxy.endpoint());
-        let packages = self.packages.clone();
-        let deploy = move || build.deploy(&endpoint, &name, &packages, &parameters);
-        tokio::task::spawn_blocking(deploy).await.unwrap();
+        match self.packages.clone() {
+            Packages::Shared => self.create().await,
+            Packages::Own(bucket) => {
+                let (name, parameters) = (self.name.clone(), self.parameters.clone());
+                let (build, endpoint) = (&self.cloud.build, self.cloud.proxy.endpoint());
+                let deploy = move || build.deploy(&endpoint, &name, &bucket, &parameters);
+                tokio::task::spawn_blocking(deploy).await.unwrap();
+            }
+        }
         self.learn().await;
+    }
+
+    /// Has the template made into a stack, and waits for it.
+    async fn create(&self) {
+        let template = format!("{}/{PACKAGES}/{TEMPLATE}", self.cloud.proxy.endpoint());
+        let mut fields = vec![
+            ("Action".to_owned(), "CreateStack".to_owned()),
+            ("StackName".to_owned(), self.name.clone()),
+            ("TemplateURL".to_owned(), template),
+            ("Capabilities.member.1".to_owned(), "CAPABILITY_IAM".to_owned()),
+            ("Capabilities.member.2".to_owned(), "CAPABILITY_AUTO_EXPAND".to_owned()),
+        ];
+        for (number, (name, value)) in (1..).zip(&self.parameters) {
+            let parameter = format!("Parameters.member.{number}");
+            fields.push((format!("{parameter}.ParameterKey"), name.clone()));
+            fields.push((format!("{parameter}.ParameterValue"), value.clone()));
+        }
+        let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        self.cloud.query("cloudformation", &fields).await.unwrap();
+        let began = Instant::now();
+        while began.elapsed() < WAIT_MAX {
+            let asked = [("Action", "DescribeStacks"), ("StackName", self.name.as_str())];
+            let xml = self.cloud.query("cloudformation", &asked).await.unwrap();
+            match elements(&xml, "StackStatus").first().map(String::as_str) {
+                Some("CREATE_COMPLETE") => return,
+                Some("CREATE_IN_PROGRESS") => tokio::time::sleep(LOOK_AGAIN).await,
+                _ => panic!("{}: is not made: {xml}", self.name),
+            }
+        }
+        panic!("{}: takes too long to be made", self.name);
     }
 
     /// What the stack consists of, and whose keys the functions' are.
