@@ -411,7 +411,11 @@ impl Stack {
             "ExpressionAttributeNames": { "#value": "value" },
             "ExpressionAttributeValues": { ":value": row["value"] },
         });
-        self.cloud.json("dynamodb", "DynamoDB_20120810.PutItem", asked).await.is_ok()
+        match self.cloud.json("dynamodb", "DynamoDB_20120810.PutItem", asked).await {
+            Ok(_) => true,
+            Err(refused) if refused.body.contains("ConditionalCheckFailed") => false,
+            Err(refused) => panic!("{}: a row cannot be aged: {refused:?}", self.name),
+        }
     }
 
     /// What a function has logged: JSON lines and the lines of the service.
