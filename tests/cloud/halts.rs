@@ -97,6 +97,11 @@ async fn a_policy_that_starts_to_deny_in_mid_run_loses_nothing() {
     let reason = opened(&stack).await;
     assert!(reason.contains("AccessDenied"), "{reason}");
     assert_eq!(stack.sides.there().keys(DESTINATION).len(), 10, "what went before it");
+    // Both sides can be listed, and that is not enough.
+    let swept = stack.ask("sweep").await;
+    assert_eq!(swept["breaker"], "open", "{swept}");
+    let log = stack.log("finder").await.join("\n");
+    assert!(log.contains(r#""BreakerOpen":1"#), "the metric of the alarm: {log}");
     stack.sides.there().configure(DESTINATION, |bucket| bucket.deny_write = false);
     assert_eq!(copied(&ended(&stack).await), 30);
     let there = stack.sides.there();
@@ -170,6 +175,8 @@ async fn a_bad_secret_is_named_and_a_good_one_goes_on() {
 }
 
 async fn halted_by_its_secret(stack: &Stack, name: &str) {
+    // A person goes on: this halt has nothing to do with the one before it.
+    stack.ask("resume").await;
     // New processes, as a deployment or an idle hour makes them: what is known is forgotten.
     for function in ["finder", "worker"] {
         stack.kill(function);

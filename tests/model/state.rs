@@ -98,6 +98,7 @@ pub(crate) fn numbers(uploads: Uploads) -> impl Iterator<Item = u8> {
 pub(crate) struct Row {
     pub(crate) revision: u8,
     pub(crate) epoch: u8,
+    pub(crate) first_epoch: u8,
     pub(crate) stands: Stands,
     pub(crate) random: u8,
     /// Of the source; 0 before it is planned.
@@ -213,6 +214,7 @@ static FRESH: LazyLock<Header> = LazyLock::new(|| Header {
     source_key: ObjectKey::new("k"),
     destination_key: ObjectKey::new("k"),
     epoch: 1,
+    first_epoch: 1,
     status: Status::Planning,
     random: 0,
     planned_at: NOW,
@@ -278,6 +280,7 @@ impl Row {
         Header {
             revision: self.revision.into(),
             epoch: self.epoch.into(),
+            first_epoch: self.first_epoch.into(),
             status: self.stands.into(),
             random: self.random.into(),
             source: is_planned.then(|| identity(self.generation, parts)),
@@ -308,6 +311,7 @@ impl Row {
         Self {
             revision: small(header.revision),
             epoch: small(header.epoch),
+            first_epoch: small(header.first_epoch),
             stands: header.status.into(),
             random: small(header.random),
             generation: header.source.as_ref().map_or(0, |source| generation(source).unwrap()),

@@ -459,6 +459,70 @@ async fn a_change_of_metadata_alone_needs_its_policy() {
     rig.copy(policy).await.expect(&[("equal", 1)]);
 }
 
+/// The copy that lies there carries our own token, which says that it is this very source's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_object_is_copied_again_where_the_policy_asks_for_it() {
+    let rig = Rig::new().await;
+    rig.put("k", noise(1, 12 * MIB));
+    let policy = |compare| Policy { compare, ..in_parts() };
+    rig.copy(policy(Compare::Metadata)).await.expect(&[("copied", 1)]);
+    let tags = vec![("project".to_owned(), "a".to_owned())];
+    rig.here().change(SOURCE, "k", |object| {
+        object.tags.clone_from(&tags);
+        object.properties.cache_control = Some("max-age=60".to_owned());
+    });
+    rig.copy(Policy { ..in_parts() }).await.expect(&[("equal", 1)]);
+    rig.copy(policy(Compare::Metadata)).await.expect(&[("copied", 1)]);
+    let there = rig.there().get(DESTINATION, "k").unwrap();
+    assert_eq!(there.tags, tags);
+    assert_eq!(there.properties.cache_control.as_deref(), Some("max-age=60"));
+    rig.copy(policy(Compare::Metadata)).await.expect(&[("equal", 1)]);
+    assert_eq!(rig.there().count_writes(DESTINATION, "k"), 2);
+    for writes in [3, 4] {
+        rig.copy(policy(Compare::Always)).await.expect(&[("copied", 1)]);
+        assert_eq!(rig.there().count_writes(DESTINATION, "k"), writes);
+    }
+    rig.expect_equal();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_that_fails_is_a_failure_of_the_run() {
+    let rig = Rig::new().await;
+    rig.put("k", "x");
+    rig.there().put(DESTINATION, "extra", "x");
+    rig.there()
+        .configure(DESTINATION, |bucket| bucket.versioning = tranship_server::Versioning::Enabled);
+    let refused = Fault::Refuse { status: 501, code: "NotImplemented" };
+    rig.destination.faults().add(Rule::new(Matcher::on("DeleteObject"), refused));
+    let guard = DeleteGuard { objects_max: 9, percent_max: 100 };
+    let policy = Policy { delete: Some(guard), ..Policy::default() };
+    let report = rig.copy(policy).await;
+    report.expect(&[("copied", 1), ("extra", 1)]);
+    assert_eq!(report.run.verdict(), "failed");
+    assert_eq!(report.run.totals.as_ref().unwrap().failed_deletes, 1);
+    assert_eq!(report.failures.len(), 1, "{report:?}");
+    assert!(rig.there().get(DESTINATION, "extra").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_that_no_condition_can_guard_looks_before_it_deletes() {
+    let rig = Rig::new().await;
+    for key in ["stale", "written"] {
+        rig.there().put(DESTINATION, key, "x");
+    }
+    rig.there()
+        .configure(DESTINATION, |bucket| bucket.versioning = tranship_server::Versioning::Enabled);
+    // After the listing, and before the delete.
+    rig.destination.faults().before(Matcher::on("HeadObject").key("written"), 0, |store| {
+        store.put(DESTINATION, "written", "by somebody else");
+    });
+    let guard = DeleteGuard { objects_max: 9, percent_max: 100 };
+    let policy = Policy { delete: Some(guard), fenced: false, ..Policy::default() };
+    rig.put("k", "x");
+    rig.copy(policy).await.expect(&[("copied", 1), ("extra", 1), ("deleted", 1)]);
+    assert_eq!(rig.there().read(DESTINATION, "written").unwrap(), "by somebody else");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn archived_and_vanished_objects_are_counted() {
     let rig = Rig::new().await;

@@ -141,6 +141,7 @@ fn header(layout: Layout, checksum: Checksum) -> Header {
         source_key: ObjectKey::new("k"),
         destination_key: ObjectKey::new("k"),
         epoch: 1,
+        first_epoch: 1,
         status: Status::Completing,
         random: 1,
         planned_at: Millis(0),

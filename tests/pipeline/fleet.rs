@@ -128,10 +128,10 @@ async fn functions_help_only_where_tasks_wait_and_nobody_shows_himself() {
     assert!(needs_help().await, "none has come");
     fleet::show(&world.stage, "i-1").await.unwrap();
     assert!(!needs_help().await, "now there is one");
-    world.clock.advance(20 * MINUTE_MS);
+    world.clock.advance(14 * MINUTE_MS);
     assert!(!needs_help().await, "it has gone, and another one may be starting");
-    world.clock.advance(16 * MINUTE_MS);
-    assert!(needs_help().await);
+    world.clock.advance(2 * MINUTE_MS);
+    assert!(needs_help().await, "none has come in its place");
     let taken = world.stage.queue.receive(Queue::Large, 1).await.unwrap().remove(0);
     assert!(needs_help().await, "what is in flight is not done");
     world.stage.queue.delete(Queue::Large, &taken.receipt).await.unwrap();

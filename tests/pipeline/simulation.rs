@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tranship_adapters::clock::Chance;
 use tranship_tests::faulty::{Faults, Life, pick};
-use tranship_tests::world::{How, Nature, World};
+use tranship_tests::world::{Host, How, Nature, World};
 
 /// Worlds that are simulated, unless the environment asks for more.
 const SEEDS: u64 = 20_000;
@@ -44,7 +44,7 @@ fn drawn_faults(chance: &mut Chance) -> Faults {
     let latency_ms = pick(&[0, 3, 40, 400], chance.next());
     let dies_at = (chance.below(3) > 0).then(|| 1 + chance.below(500));
     let stale_one_in = pick(&[0, 2, 5], chance.next());
-    Faults { fails_one_in, latency_ms, stale_one_in, dies_at, wrong: None }
+    Faults { fails_one_in, latency_ms, stale_one_in, dies_at, ..Faults::default() }
 }
 
 /// Runs processes without faults until a run closes, which must then be complete.
@@ -77,6 +77,9 @@ async fn simulate(nature: Nature) -> (Vec<String>, Vec<Arc<Life>>) {
             let together = world.live_together([faults, drawn_faults(&mut chance)]).await;
             lives.extend(together.map(|(life, _)| life));
             continue;
+        }
+        if world.nature.host == Host::Functions {
+            world.tell();
         }
         let stop_after_ms = (chance.below(4) == 0).then(|| chance.below(5_000));
         let (life, _) = world.live(faults, stop_after_ms).await;

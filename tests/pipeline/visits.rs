@@ -21,11 +21,13 @@ use tranship_core::message::{Message, Work};
 use tranship_core::object::{Millis, ObjectKey};
 use tranship_core::outcome::Outcome;
 use tranship_core::policy::{Limits, Policy};
-use tranship_core::ports::{Clock as _, Completer, Queue, Received};
+use tranship_core::ports::{Clock as _, Completer, Ledger, Queue, Received, Row};
 use tranship_core::progress::Progress;
-use tranship_core::rows::{self, Header, HeaderId, Run, RunState, Scan, ScanRange, Status};
+use tranship_core::rows::{
+    self, Header, HeaderId, PartGroup, RowKey, Run, RunState, Scan, ScanRange, Status,
+};
 use tranship_core::stage::Stage;
-use tranship_core::store::{ObjectStore as _, Put, Write};
+use tranship_core::store::{ObjectStore as _, Part, Put, Write};
 use tranship_core::timeline::Mark;
 use tranship_core::worker::{self, Done};
 use tranship_core::{completer, sweep};
@@ -55,6 +57,7 @@ pub(crate) struct Visits {
     pub(crate) clock: Arc<SimulatedClock>,
     pub(crate) source: Arc<MemoryStore>,
     pub(crate) destination: Arc<MemoryStore>,
+    ledger: Arc<MemoryLedger>,
     asked: Arc<Asked>,
     lines: Option<Arc<dyn KeyLines>>,
     /// The most hops that a message had.
@@ -70,6 +73,7 @@ impl Visits {
         let at = |bucket| Location::new(Some("https://memory"), bucket, "");
         let transfer = Transfer { source: at("source"), destination: at("destination") };
         let asked = Arc::<Asked>::default();
+        let ledger = Arc::new(MemoryLedger::new());
         let stage = Stage {
             transfer_id: transfer.id(),
             transfer,
@@ -77,7 +81,7 @@ impl Visits {
             policy: Policy { retry_parked: false, ..policy },
             source: source.clone(),
             destination: destination.clone(),
-            ledger: Arc::new(MemoryLedger::new()),
+            ledger: ledger.clone(),
             queue: Arc::new(MemoryQueue::new(clock.clone()).with_visibility(18 * MINUTE_MS)),
             completer: asked.clone(),
             clock: clock.clone(),
@@ -86,7 +90,7 @@ impl Visits {
             destination_is_opaque: AtomicBool::new(false),
             denials: AtomicU32::new(0),
         };
-        Self { stage, clock, source, destination, asked, lines: None, hops: 0 }
+        Self { stage, clock, source, destination, ledger, asked, lines: None, hops: 0 }
     }
 
     fn limits() -> Limits {
@@ -167,21 +171,27 @@ impl Visits {
             Done::Again { after_ms, .. } => queues.delay(queue, receipt, *after_ms).await.unwrap(),
             done => panic!("{done:?}"),
         }
+        self.complete().await;
+        Some(done)
+    }
+
+    /// The completer's visits to what it was asked for.
+    async fn complete(&self) {
         let asked = std::mem::take(&mut *self.asked.0.lock().unwrap());
         for (header, epoch) in asked {
             completer::complete(&self.stage, &header, epoch).await.unwrap();
         }
-        Some(done)
     }
 
-    async fn sweep(&self) -> Watched {
+    pub(crate) async fn sweep(&self) -> Watched {
         let waiting = self.stage.queue.depth(Queue::Transfer).await.unwrap();
         sweep::sweep(&self.stage, waiting == 0).await.unwrap();
+        self.complete().await;
         finder::watch(&self.stage, DEADLINE_MS).await.unwrap()
     }
 
     /// Visits and sweeps until the run has ended.
-    async fn run_to_end(&mut self, cut: bool) -> Run {
+    pub(crate) async fn run_to_end(&mut self, cut: bool) -> Run {
         for _ in 0..2_000 {
             while self.visit_scan(cut).await {}
             while self.visit_task().await {}
@@ -279,6 +289,118 @@ async fn a_run_ends_at_its_deadline_whatever_waits() {
     let Watched::Ended(run) = visits.sweep().await else { panic!("it goes on") };
     assert_eq!(run.verdict(), "incomplete");
     assert!(matches!(visits.sweep().await, Watched::Idle));
+}
+
+/// A ledger that gives only so many pages of tasks before the time of a visit is over.
+struct Hurried {
+    inner: Arc<MemoryLedger>,
+    pages: AtomicU32,
+    stopping: Arc<AtomicBool>,
+}
+
+const PAGES_OF_A_VISIT: u32 = 2;
+
+#[async_trait]
+impl Ledger for Hurried {
+    async fn get(&self, key: &RowKey) -> Result<Option<Row>, LedgerError> {
+        self.inner.get(key).await
+    }
+
+    async fn put(
+        &self,
+        key: &RowKey,
+        row: Row,
+        also: Option<(RowKey, Row)>,
+    ) -> Result<bool, LedgerError> {
+        self.inner.put(key, row, also).await
+    }
+
+    async fn page(
+        &self,
+        prefix: &str,
+        after: Option<&RowKey>,
+        limit: usize,
+    ) -> Result<Vec<(RowKey, Row)>, LedgerError> {
+        if prefix.starts_with("task/")
+            && self.pages.fetch_add(1, Ordering::Relaxed) + 1 >= PAGES_OF_A_VISIT
+        {
+            self.stopping.store(true, Ordering::Relaxed);
+        }
+        self.inner.page(prefix, after, limit).await
+    }
+
+    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<(RowKey, Row)>, LedgerError> {
+        self.inner.due(now, limit).await
+    }
+
+    async fn record_part(
+        &self,
+        header: &HeaderId,
+        epoch: u64,
+        part: Part,
+    ) -> Result<PartGroup, LedgerError> {
+        self.inner.record_part(header, epoch, part).await
+    }
+
+    async fn part_group(
+        &self,
+        header: &HeaderId,
+        epoch: u64,
+        group: u16,
+    ) -> Result<PartGroup, LedgerError> {
+        self.inner.part_group(header, epoch, group).await
+    }
+
+    async fn forget(&self, prefix: &str) -> Result<(), LedgerError> {
+        self.inner.forget(prefix).await
+    }
+}
+
+/// A run of so many tasks, all of them done, in whose sweeps there is time for a part of the sum.
+async fn hurried(tasks: u32) -> (Visits, Arc<Hurried>) {
+    let limits = Limits { objects_per_task_max: 1, ..Limits::default() };
+    let mut visits = Visits::new(Policy { limits, ..Policy::default() });
+    visits.put_many(tasks).await;
+    visits.begin().await;
+    while visits.visit_scan(false).await {}
+    while visits.visit_task().await {}
+    let (inner, stopping) = (visits.ledger.clone(), visits.stage.stopping.clone());
+    let hurried = Arc::new(Hurried { inner, pages: AtomicU32::new(0), stopping });
+    visits.stage.ledger = hurried.clone();
+    (visits, hurried)
+}
+
+async fn hurried_sweep(visits: &Visits, ledger: &Hurried) -> Watched {
+    visits.stage.stopping.store(false, Ordering::Relaxed);
+    ledger.pages.store(0, Ordering::Relaxed);
+    visits.sweep().await
+}
+
+#[tokio::test]
+async fn a_run_too_large_for_one_sum_is_summed_up_by_several_sweeps() {
+    let (visits, ledger) = hurried(2_300).await;
+    let mut sweeps = 0;
+    let run = loop {
+        sweeps += 1;
+        assert!(sweeps < 20, "it does not end");
+        if let Watched::Ended(run) = hurried_sweep(&visits, &ledger).await {
+            break run;
+        }
+        visits.clock.advance(MINUTE_MS);
+    };
+    assert!(sweeps > 2, "{sweeps} sweeps are not several");
+    assert_eq!((run.verdict(), objects(&run, Outcome::Copied)), ("complete", 2_300));
+    assert_eq!(run.totals, Some(finder::totals(&visits.stage, run.generation).await.unwrap().0));
+}
+
+/// Whatever is left to be summed up, the next run can begin.
+#[tokio::test]
+async fn a_run_too_large_for_one_sum_ends_at_its_deadline_too() {
+    let (visits, ledger) = hurried(2_300).await;
+    visits.clock.advance(DEADLINE_MS);
+    let Watched::Ended(run) = hurried_sweep(&visits, &ledger).await else { panic!("it goes on") };
+    assert_eq!(run.verdict(), "incomplete");
+    assert!(matches!(visits.begin().await, Begun::Fresh(_)));
 }
 
 #[tokio::test]
@@ -462,6 +584,45 @@ async fn an_error_opens_the_breaker_and_only_a_person_ends_a_pause() {
     assert_eq!(set(State::Open, "denied").await.state, State::Paused, "no error ends a pause");
     assert_eq!(set(State::Closed, "by a person").await.state, State::Closed);
     breaker::probe(&visits.stage).await.unwrap();
+    assert!(visits.destination.open_uploads().is_empty(), "the probe leaves one");
+}
+
+/// Somebody pauses the transfer while the sweep probes an open breaker.
+#[tokio::test]
+async fn a_pause_outlasts_a_probe() {
+    let visits = Visits::new(Policy::default());
+    let (ledger, clock) = (&*visits.stage.ledger, &*visits.stage.clock);
+    let probed = breaker::set(ledger, clock, State::Open, "denied").await.unwrap();
+    breaker::set(ledger, clock, State::Paused, "by a person").await.unwrap();
+    let then = breaker::close(ledger, clock, probed, "can be used again").await.unwrap();
+    assert_eq!((then.state, then.reason.as_str()), (State::Paused, "by a person"));
+}
+
+/// No probe shows what is denied there: each closing only costs the messages a delivery.
+#[tokio::test]
+async fn a_breaker_that_opens_again_and_again_rests_ever_longer() {
+    let visits = Visits::new(Policy::default());
+    let (ledger, clock) = (&*visits.stage.ledger, &*visits.clock);
+    let mut rests = Vec::new();
+    for _ in 0..12 {
+        let open = breaker::set(ledger, clock, State::Open, "denied").await.unwrap();
+        let mut minutes = 0;
+        while open.rests(clock.now()) {
+            clock.advance(MINUTE_MS);
+            minutes += 1;
+        }
+        rests.push(minutes);
+        breaker::close(ledger, clock, open, "can be used again").await.unwrap();
+    }
+    assert_eq!(rests, [0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    // Much later it is another matter, and so it is after a person went on.
+    clock.advance(2 * HOUR_MS);
+    let open = breaker::set(ledger, clock, State::Open, "denied").await.unwrap();
+    assert_eq!(open.halts, 1);
+    breaker::close(ledger, clock, open, "can be used again").await.unwrap();
+    breaker::set(ledger, clock, State::Closed, "by a person").await.unwrap();
+    let open = breaker::set(ledger, clock, State::Open, "denied").await.unwrap();
+    assert_eq!(open.halts, 1);
 }
 
 /// A world in which one call at the destination goes wrong, and the process that makes the calls.

@@ -77,6 +77,8 @@ pub struct Faults {
     pub dies_at: Option<u64>,
     /// The number of the one call that goes wrong, from 1, and how.
     pub wrong: Option<(u64, Wrong)>,
+    /// Every call whose name begins so goes wrong, and how.
+    pub always: Option<(&'static str, Wrong)>,
 }
 
 /// A way in which a single call goes wrong.
@@ -255,6 +257,9 @@ impl Life {
         }
         (self.disturbance)(name);
         if let Some((_, wrong)) = self.faults.wrong.filter(|(at, _)| *at == number) {
+            return Fate::Wrong(wrong);
+        }
+        if let Some((_, wrong)) = self.faults.always.filter(|(of, _)| name.starts_with(of)) {
             return Fate::Wrong(wrong);
         }
         if self.faults.fails_one_in == 0 || self.draw(self.faults.fails_one_in) > 0 {

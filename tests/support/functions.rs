@@ -136,9 +136,15 @@ impl Functions<'_> {
 
     async fn sweep(&self) -> Result<Watched, StageError> {
         let stage = self.stage;
-        if !self.breaker_is_closed().await {
+        let (ledger, clock) = (&*stage.ledger, &*stage.clock);
+        let breaker = breaker::read(ledger).await?;
+        if !breaker.is_closed() {
+            // Stands for the sweeps that let it rest.
+            while breaker.rests(clock.now()) {
+                clock.sleep(PAUSE_MS).await;
+            }
             breaker::probe(stage).await?;
-            breaker::set(&*stage.ledger, &*stage.clock, State::Closed, "probed").await?;
+            breaker::close(ledger, clock, breaker, "probed").await?;
         }
         self.is_off.store(false, Ordering::Relaxed);
         let waiting = fleet::waiting(stage).await?;

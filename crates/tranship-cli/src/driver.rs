@@ -389,7 +389,7 @@ async fn look(shared: &Shared, run: &Run) -> Result<Look, StageError> {
     }
     Ok(match finder::conclude(stage, run.generation).await? {
         Conclusion::Ended(run) => Look::Ended(Box::new(run)),
-        Conclusion::Deleting => Look::Busy,
+        Conclusion::Deleting | Conclusion::Unknown => Look::Busy,
         Conclusion::NotYet(_) => Look::Quiet,
     })
 }

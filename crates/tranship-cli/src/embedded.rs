@@ -184,6 +184,7 @@ fn summary(names: &Names, finished: &Finished, reading: &ProgressReading) -> Sum
         account: totals.account,
         bytes_moved: reading.bytes_moved,
         retries: reading.retries,
+        failed_deletes: totals.failed_deletes,
         losses: totals.losses.iter().map(|(loss, n)| (loss.name().to_owned(), n)).collect(),
         ..Summary::default()
     }

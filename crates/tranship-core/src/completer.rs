@@ -33,7 +33,7 @@ pub async fn complete(stage: &Stage, id: &HeaderId, epoch: u64) -> Result<(), St
     if !rows::store(&*stage.ledger, &header).await? {
         return Ok(());
     }
-    let header = match run(stage, header).await {
+    let is_over = match run(stage, header).await {
         Err((header, error)) => {
             if error.disposition() == Disposition::Permanent
                 || header.attempt >= attempts_max(stage, &error)
@@ -44,10 +44,19 @@ pub async fn complete(stage: &Stage, id: &HeaderId, epoch: u64) -> Result<(), St
             }
             return Err(error);
         }
-        Ok(header) => header,
+        Ok(is_over) => is_over,
     };
-    stage.ledger.forget(&header.id().groups_prefix(epoch)).await?;
+    if is_over || has_passed(stage, id, epoch).await? {
+        stage.ledger.forget(&id.groups_prefix(epoch)).await?;
+    }
     Ok(())
+}
+
+/// Whether nobody needs the parts of an epoch any more. Whoever lost a race asks: another run may have taken
+/// the header over as it was.
+async fn has_passed(stage: &Stage, id: &HeaderId, epoch: u64) -> Result<bool, StageError> {
+    let now = rows::load::<Header>(&*stage.ledger, &id.row_key()).await?;
+    Ok(now.is_none_or(|now| now.epoch != epoch || now.status.is_terminal()))
 }
 
 /// An outage passes; a store whose answers cannot be read does not learn to speak.
@@ -71,7 +80,8 @@ async fn release(stage: &Stage, header: Header, error: &StageError) -> Result<()
     Ok(())
 }
 
-type Ended = Result<Header, (Header, StageError)>;
+/// Whether this process itself has ended the header.
+type Ended = Result<bool, (Header, StageError)>;
 
 async fn run(stage: &Stage, mut header: Header) -> Ended {
     for _ in 0..ROUNDS_MAX {
@@ -85,7 +95,7 @@ async fn run(stage: &Stage, mut header: Header) -> Ended {
                 header = protocol::rebased(header, condition);
                 match rows::store(&*stage.ledger, &header).await {
                     Ok(true) => continue,
-                    Ok(false) => return Ok(header),
+                    Ok(false) => return Ok(false),
                     Err(error) => return Err((header, error.into())),
                 }
             }
@@ -98,13 +108,10 @@ async fn run(stage: &Stage, mut header: Header) -> Ended {
             Step::Gone => finish(stage, &header, Status::Gone, Outcome::Vanished).await,
             Step::Replan(reason) => {
                 header.reason = Some(reason);
-                replan(stage, &header).await
+                replan(stage, &header).await.map(|()| false)
             }
         };
-        return match step {
-            Ok(()) => Ok(header),
-            Err(error) => Err((header, error)),
-        };
+        return step.map_err(|error| (header, error));
     }
     let context = format!("CompleteMultipartUpload {}", header.destination_key);
     let text = "the upload could not be completed; it is tried again later";
@@ -240,14 +247,14 @@ async fn source_moved(stage: &Stage, header: &Header) -> Result<Option<Step>, St
 }
 
 /// What was copied is visible. If the source moved in that very moment, the next epoch follows.
-async fn landed(stage: &Stage, header: &Header, clean: bool) -> Result<(), StageError> {
+async fn landed(stage: &Stage, header: &Header, clean: bool) -> Result<bool, StageError> {
     if let Some(Step::Replan(reason)) = source_moved(stage, header).await? {
         let mut moved = header.clone();
         moved.reason = Some(reason);
         if clean {
             moved.upload = None;
         }
-        return replan(stage, &moved).await;
+        return replan(stage, &moved).await.map(|()| false);
     }
     let uploads = protocol::left_by(header, clean);
     crate::worker::abort_all(stage, &header.destination_key, &uploads).await?;
@@ -276,7 +283,7 @@ async fn finish(
     header: &Header,
     status: Status,
     outcome: Outcome,
-) -> Result<(), StageError> {
+) -> Result<bool, StageError> {
     let uploads = protocol::left_by(header, false);
     crate::worker::abort_all(stage, &header.destination_key, &uploads).await?;
     let there = head_if_there(stage, &*stage.destination, &header.destination_key).await?;
@@ -288,30 +295,30 @@ async fn finish(
 
 /// Settles and ends the header. Settled first: a crash in between is repeated, and settling twice
 /// counts once. A header that another run or attempt took over meanwhile is settled for that one, if
-/// what ended it still says so.
+/// what ended it still says so. `false`: it is somebody else's now.
 async fn close(
     stage: &Stage,
     header: &Header,
     status: Status,
     outcome: Outcome,
-) -> Result<(), StageError> {
+) -> Result<bool, StageError> {
     let mut now = header.clone();
     loop {
         settle_header(stage, &now, outcome, None).await?;
         if crate::worker::abort_orphans(stage, &now).await? {
             now = protocol::ended(now, status, stage.clock.now());
             if rows::store(&*stage.ledger, &now).await? {
-                return Ok(());
+                return Ok(true);
             }
         }
         let moved = rows::load::<Header>(&*stage.ledger, &header.id().row_key()).await?;
         match protocol::after_losing(header, moved, status, stage.clock.now()) {
-            Lost::Over => return Ok(()),
+            Lost::Over => return Ok(false),
             Lost::Close(moved) => now = *moved,
             Lost::LookAgain(released) => {
                 // If it moved on again, somebody else takes care.
                 let _moved_on = rows::store(&*stage.ledger, &*released).await?;
-                return Ok(());
+                return Ok(false);
             }
         }
     }

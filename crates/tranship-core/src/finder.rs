@@ -4,23 +4,23 @@
 pub mod events;
 mod prefixes;
 mod scan;
+mod sum;
 mod watch;
 
+use self::sum::sum;
 use crate::breakdown::WindowShare;
 use crate::error::{LedgerError, StageError};
-use crate::loss::LossCounts;
 use crate::message::{ScanTask, Work};
 use crate::outcome::{Account, Count, Outcome};
 use crate::ports::Queue;
-use crate::rows::{
-    self, List, Notes, RowKey, Run, RunState, Scan, ScanRange, Task, TaskId, Totals,
-};
+use crate::rows::{self, List, Notes, RowKey, Run, RunState, Scan, ScanRange, TaskId, Totals};
 use crate::stage::Stage;
 use crate::timeline::Timeline;
 use crate::worker::encode;
 
 pub(crate) use scan::is_archive_class;
 pub use scan::{KeyLines, ScanEnd, run as run_scan};
+pub use sum::{Sum, totals};
 pub use watch::{Watched, watch};
 
 /// Rows of one page of the ledger.
@@ -84,8 +84,9 @@ pub async fn begin(
         run.mark(run.started, &Totals::default());
         let scan = Scan { insist, ..new_scan(run.generation, FIRST_SCAN, range.clone(), None) };
         if rows::store_both(&*stage.ledger, &run, &scan).await? {
-            forget(stage, generation).await?;
+            // First, since there may be millions of rows to be forgotten.
             send_scan(stage, run.generation, FIRST_SCAN, 0).await?;
+            forget(stage, generation).await?;
             return Ok(Begun::Fresh(run));
         }
     }
@@ -176,83 +177,13 @@ pub async fn scans(stage: &Stage, generation: u64) -> Result<Vec<Scan>, LedgerEr
     }
 }
 
-/// Sums up a run from its rows.
-pub async fn totals(stage: &Stage, generation: u64) -> Result<(Totals, Vec<Scan>), LedgerError> {
-    let scans = scans(stage, generation).await?;
-    let mut totals = Totals::default();
-    let mut dispatched = Count::default();
-    for scan in &scans {
-        totals.listed.add(scan.listed);
-        totals.account.add_all(&scan.account);
-        dispatched.add(scan.dispatched);
-    }
-    // A window that was listed twice: its first tasks worked, and count for nothing.
-    let counts = |task: &Task| {
-        let scan = scans.iter().find(|scan| scan.id == task.id.scan);
-        scan.and_then(|scan| scan.attempt_of(task.id.window)) == Some(task.id.attempt)
-    };
-    let settled = settled(stage, generation, counts).await?;
-    totals.account.add_all(&settled.account);
-    // It was counted as extra when it was listed.
-    totals.account.take_count(Outcome::Extra, settled.of_deletes);
-    totals.losses = settled.losses;
-    totals.failed_deliveries = settled.failed_deliveries;
-    totals.unsettled = Count {
-        objects: dispatched.objects.saturating_sub(settled.count.objects),
-        bytes: dispatched.bytes.saturating_sub(settled.count.bytes),
-    };
-    Ok((totals, scans))
-}
-
-/// What tasks have settled.
-#[derive(Default)]
-struct Settled {
-    account: Account,
-    losses: LossCounts,
-    count: Count,
-    /// Of these, by the tasks of the deletes phase.
-    of_deletes: Count,
-    failed_deliveries: u64,
-}
-
-/// Adds up the tasks of a generation that count.
-async fn settled(
-    stage: &Stage,
-    generation: u64,
-    counts: impl Fn(&Task) -> bool,
-) -> Result<Settled, LedgerError> {
-    let prefix = TaskId::prefix(generation);
-    let mut settled = Settled::default();
-    let mut after = None;
-    loop {
-        let page = stage.ledger.page(&prefix, after.as_ref(), PAGE_ROWS).await?;
-        for (key, row) in &page {
-            let task: Task = rows::parse(key, row)?;
-            if !counts(&task) {
-                continue;
-            }
-            settled.losses.add_all(&task.losses);
-            settled.failed_deliveries += u64::from(task.failures) + u64::from(task.part_failures);
-            settled.account.add_all(&task.account);
-            for (_, count) in task.account.iter() {
-                settled.count.add(count);
-                if task.id.scan == DELETE_SCAN {
-                    settled.of_deletes.add(count);
-                }
-            }
-        }
-        match page.into_iter().last() {
-            Some((key, _)) => after = Some(key),
-            None => return Ok(settled),
-        }
-    }
-}
-
 /// What a run's end depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conclusion {
     /// Something is still to be listed or settled.
     NotYet(Totals),
+    /// Nobody has had the time to see whether it has ended.
+    Unknown,
     /// The copies are settled; now the deletes are on their way.
     Deleting,
     Ended(Run),
@@ -265,8 +196,8 @@ pub async fn is_about_to_delete(stage: &Stage, generation: u64) -> Result<bool, 
     }
     let run = rows::load::<Run>(&*stage.ledger, &Run::row_key()).await?;
     let copying = run.is_some_and(|run| run.state == RunState::Copying);
-    let (totals, scans) = totals(stage, generation).await?;
-    let listed = scans.iter().all(|scan| scan.closed);
+    let Sum { totals, scans, is_whole } = sum(stage, generation).await?;
+    let listed = is_whole && scans.iter().all(|scan| scan.closed);
     Ok(copying && listed && totals.account.get(Outcome::Extra).objects > 0)
 }
 
@@ -278,7 +209,10 @@ pub async fn conclude(stage: &Stage, generation: u64) -> Result<Conclusion, Stag
     if run.generation != generation || !run.is_open() {
         return Ok(Conclusion::Ended(run));
     }
-    let (totals, scans) = totals(stage, generation).await?;
+    let Sum { totals, scans, is_whole } = sum(stage, generation).await?;
+    if !is_whole {
+        return Ok(Conclusion::Unknown);
+    }
     if totals.unsettled != Count::default() || scans.iter().any(|scan| !scan.closed) {
         return Ok(Conclusion::NotYet(totals));
     }
@@ -296,9 +230,9 @@ pub async fn conclude(stage: &Stage, generation: u64) -> Result<Conclusion, Stag
     close(stage, run, totals, RunState::Complete).await.map(Conclusion::Ended)
 }
 
-/// Ends a run that is not to go on; what is unsettled stays counted so.
+/// Ends a run that is not to go on; what is unsettled stays counted so, and what there is no time to count.
 pub async fn abandon(stage: &Stage, mut run: Run) -> Result<Run, StageError> {
-    let (totals, _) = totals(stage, run.generation).await?;
+    let totals = sum(stage, run.generation).await?.totals;
     run.totals = None;
     close(stage, run, totals, RunState::Incomplete).await
 }

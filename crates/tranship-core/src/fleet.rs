@@ -104,9 +104,7 @@ pub async fn needs_help(stage: &Stage, waiting: u64) -> Result<bool, StageError>
     let known: Option<Presence> = rows::load(&*stage.ledger, &key).await?;
     let now = stage.clock.now();
     let absent = |since: Millis| since.plus(ABSENT_MS) <= now;
-    if known.as_ref().is_some_and(|known| !absent(known.seen)) {
-        return Ok(false);
-    }
+    let is_there = known.as_ref().is_some_and(|known| !absent(known.seen));
     if waiting == 0 {
         // What waits later has a time of its own, in which an instance can start.
         if let Some(known) = known.filter(|known| known.waiting_since.is_some()) {
@@ -118,8 +116,9 @@ pub async fn needs_help(stage: &Stage, waiting: u64) -> Result<bool, StageError>
     }
     let known = known.unwrap_or_default();
     if let Some(since) = known.waiting_since {
-        return Ok(absent(since));
+        return Ok(!is_there && absent(since));
     }
+    // Noted while somebody is there, too: who dies now and who never came are missed after the same time.
     let first = Presence { revision: known.revision + 1, waiting_since: Some(now), ..known };
     rows::store(&*stage.ledger, &first).await?;
     Ok(false)

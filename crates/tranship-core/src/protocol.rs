@@ -91,9 +91,12 @@ fn may_take_over(existing: &AccountRef, fresh: &AccountRef) -> bool {
 pub fn next_epoch(mut header: Header, fresh: &Header, tries: u32) -> Header {
     header.old_uploads.extend(header.upload.take());
     let orphans_since = header.may_have_orphans_since();
+    let epoch = header.epoch + 1;
+    let first_epoch = if header.status.is_terminal() { epoch } else { header.first_epoch };
     Header {
         revision: header.revision,
-        epoch: header.epoch + 1,
+        epoch,
+        first_epoch,
         old_uploads: header.old_uploads,
         tries: tries + 1,
         orphans_since,

@@ -178,6 +178,9 @@ pub struct Totals {
     /// by another delivery, or given up.
     #[serde(default)]
     pub failed_deliveries: u64,
+    /// Of the keys that only the destination has: those that were to be deleted, and could not be.
+    #[serde(default)]
+    pub failed_deletes: u64,
 }
 
 impl Totals {
@@ -187,7 +190,7 @@ impl Totals {
     }
 
     pub fn has_failures(&self) -> bool {
-        self.account.get(Outcome::Failed).objects > 0
+        self.account.get(Outcome::Failed).objects > 0 || self.failed_deletes > 0
     }
 }
 
@@ -308,6 +311,9 @@ pub struct Task {
     /// The same of the tasks that copied parts of its objects: their own rows end with the upload.
     #[serde(default, skip_serializing_if = "is_nought")]
     pub part_failures: u32,
+    /// Keys that only the destination has, and that were to go and could not be deleted.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub failed_deletes: u32,
     #[serde(default, skip_serializing_if = "LossCounts::is_empty")]
     pub losses: LossCounts,
     /// By prefix, where the policy asks for it.
@@ -420,6 +426,10 @@ pub struct Header {
     pub source_key: ObjectKey,
     pub destination_key: ObjectKey,
     pub epoch: u64,
+    /// The first epoch since the key was at an end: what an earlier one wrote lay there when this copy was
+    /// asked for.
+    #[serde(default)]
+    pub first_epoch: u64,
     pub status: Status,
     /// The token's random part: proves that what lies at the destination is this epoch's.
     pub random: u64,

@@ -35,6 +35,7 @@ pub async fn task(stage: &Stage, id: &TaskId) -> Result<Task, LedgerError> {
         account: Account::default(),
         failures: 0,
         part_failures: 0,
+        failed_deletes: 0,
         losses: LossCounts::default(),
         prefixes: BTreeMap::new(),
     }))
@@ -61,6 +62,10 @@ pub async fn settle(
             if row.settled.insert(bit) {
                 row.account.add(settlement.outcome, settlement.listed_size);
                 row.losses.add(&settlement.losses);
+                // Only a failure has a note: what else is left there was not to be deleted.
+                let is_failed_delete =
+                    settlement.outcome == Outcome::Extra && settlement.note.is_some();
+                row.failed_deletes += u32::from(is_failed_delete);
                 // An hour of events has no report by prefix.
                 if let Some(prefix) = &settlement.prefix
                     && !is_account(id.generation)

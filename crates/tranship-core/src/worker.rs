@@ -30,6 +30,7 @@ use crate::settle::{self, Settlement};
 use crate::stage::Stage;
 use crate::store::{Head, ListRequest, Listed, ObjectStore};
 
+pub(crate) use denied::may_write;
 pub(crate) use park::{clear, park};
 pub use plan::replan;
 pub(crate) use plan::{abort_all, abort_orphans, encode, send_parts};
@@ -77,7 +78,7 @@ pub async fn run(stage: &Stage, received: &Received) -> Done {
     };
     let ran = match &work {
         Work::Objects(task) => Box::pin(run_objects(stage, task, received.receives)).await,
-        Work::Parts(task) => Box::pin(parts::run(stage, task)).await,
+        Work::Parts(task) => Box::pin(parts::run(stage, task, received.receives)).await,
         Work::Scan(_) => return Done::Unreadable("a scan task in the transfer queue".to_owned()),
     };
     match ran {
@@ -85,9 +86,11 @@ pub async fn run(stage: &Stage, received: &Received) -> Done {
         Err(StageError::Store(error)) if error.disposition() == Disposition::Halt => {
             Done::Halt(error)
         }
-        // The ledger or the network is away: nothing was lost, and nothing is to be judged.
+        // The ledger or the network is away: nothing was lost, and nothing is to be judged. The message has
+        // only so many deliveries, which have to outlast an outage.
         Err(error) => {
-            Done::Again { after_ms: stage.spread(TASK_BACK_OFF_MS), why: error.to_string() }
+            let after_ms = stage.spread(back_off_ms(received.receives));
+            Done::Again { after_ms, why: error.to_string() }
         }
     }
 }
@@ -140,11 +143,18 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask, receives: u32) -> Result
         hopeless.retain(|(_, _, error)| error.kind != ErrorKind::Forbidden);
         left |= hopeless.len() < before;
     }
-    let back_off = judge(stage, task, &failures).await?;
-    let why = failures.first().map(|(_, _, error)| error.to_string());
-    if back_off.is_none() {
-        hopeless.append(&mut failures);
+    let count = count_failure(stage, task, &failures).await?;
+    if count >= stage.policy.failures_max {
+        hopeless.extend(failures.extract_if(.., |(_, _, error)| is_real(error)));
     }
+    let why = failures.first().map(|(_, _, error)| error.to_string());
+    // Being asked to slow down is counted by no one, and has only the deliveries to go by.
+    let pause = back_off_ms(if failures.iter().any(|(_, _, error)| is_real(error)) {
+        count
+    } else {
+        receives
+    });
+    let back_off = why.is_some().then(|| stage.spread(pause));
     for (object, entry, error) in &hopeless {
         let account =
             AccountRef { task: task.id.clone(), object: *object, of, listed_size: entry.size };
@@ -182,19 +192,21 @@ async fn hold_deletes(
     }))
 }
 
-/// Decides between another delivery, after so many milliseconds, and giving up what failed.
-async fn judge(
+/// Whether it is a failure of the object: being asked to slow down is none.
+fn is_real(error: &StoreError) -> bool {
+    error.kind != ErrorKind::Throttled
+}
+
+/// Counts a delivery in which an object really failed; gives the number of them.
+async fn count_failure(
     stage: &Stage,
     task: &ObjectsTask,
     failures: &[(u32, &Entry, StoreError)],
-) -> Result<Option<u64>, StageError> {
-    if failures.is_empty() {
-        return Ok(None);
+) -> Result<u32, StageError> {
+    if !failures.iter().any(|(_, _, error)| is_real(error)) {
+        return Ok(0);
     }
-    // Being asked to slow down is no fault of the object: it is counted by no one.
-    let really = failures.iter().any(|(_, _, error)| error.kind != ErrorKind::Throttled);
-    let count = if really { settle::count_failure(stage, &task.id).await? } else { 1 };
-    Ok((count < stage.policy.failures_max).then(|| stage.spread(back_off_ms(count))))
+    Ok(settle::count_failure(stage, &task.id).await?)
 }
 
 /// How long a task waits that failed so often.

@@ -57,8 +57,9 @@ impl Mappings {
             let Some(uuid) = mapping.uuid() else { continue };
             let queue = mapping.event_source_arn().map(queue_name);
             let is_large = self.large.is_some() && queue == self.large.as_deref();
-            let stands = matches!(mapping.state(), Some("Enabled" | "Enabling"));
-            if stands == enabled || !of_large(is_large) {
+            // One that is on its way to another state takes no order: the next sweep looks again.
+            let waits = if enabled { "Disabled" } else { "Enabled" };
+            if mapping.state() != Some(waits) || !of_large(is_large) {
                 continue;
             }
             let update = self.client.update_event_source_mapping().uuid(uuid).enabled(enabled);
@@ -112,24 +113,31 @@ pub async fn close(stage: &Stage, mappings: &Mappings, reason: &str) -> Result<(
 
 /// What the sweep does about the breaker; gives it as it then is.
 pub async fn sweep(stage: &Stage, mappings: &Mappings) -> Result<Breaker, Failure> {
-    let breaker = breaker::read(&*stage.ledger).await?;
-    match breaker.state {
-        State::Closed => Ok(breaker),
-        State::Paused => {
-            mappings.switch(false).await?;
-            Ok(breaker)
-        }
-        State::Open => match breaker::probe(stage).await {
-            Ok(()) => {
-                close(stage, mappings, "both sides can be used again").await?;
-                Ok(breaker::read(&*stage.ledger).await?)
-            }
+    let mut breaker = breaker::read(&*stage.ledger).await?;
+    if breaker.state == State::Open && !breaker.rests(stage.clock.now()) {
+        match breaker::probe(stage).await {
+            Ok(()) => breaker = close_probed(stage, mappings, breaker).await?,
             Err(error) => {
                 let reason = error.to_string();
                 tracing::warn!(reason, "the transfer is still halted");
-                mappings.switch(false).await?;
-                Ok(breaker)
             }
-        },
+        }
     }
+    // Whoever switched them last may have been overtaken, or have died before.
+    mappings.switch(breaker.is_closed()).await?;
+    Ok(breaker)
+}
+
+async fn close_probed(
+    stage: &Stage,
+    mappings: &Mappings,
+    probed: Breaker,
+) -> Result<Breaker, Failure> {
+    let reason = "both sides can be used again";
+    mappings.switch(true).await?;
+    let breaker = breaker::close(&*stage.ledger, &*stage.clock, probed, reason).await?;
+    if breaker.is_closed() {
+        tracing::info!(reason, "the transfer goes on");
+    }
+    Ok(breaker)
 }

@@ -75,7 +75,9 @@ async fn help(surroundings: &Surroundings) -> Result<(), Failure> {
 async fn watch(surroundings: &Surroundings) -> Result<(), Failure> {
     let Surroundings { settings, stage, notices, .. } = surroundings;
     let run = rows::load::<Run>(&*stage.ledger, &Run::row_key()).await?;
-    if let Some(run) = run.filter(Run::is_open)
+    let now = stage.clock.now();
+    if let Some(run) =
+        run.filter(|run| run.is_open() && now < run.started.plus(settings.run_deadline_ms))
         && stage.policy.delete.is_some()
         && is_quiet(surroundings).await?
         && finder::is_about_to_delete(stage, run.generation).await?

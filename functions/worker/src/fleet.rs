@@ -13,8 +13,8 @@ mod poll;
 mod upkeep;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex};
 
 use tranship_adapters::clock::SystemClock;
 use tranship_core::object::Millis;
@@ -41,11 +41,15 @@ struct Fleet {
     is_draining: AtomicBool,
     /// Nothing new is taken: the breaker is open.
     is_halted: AtomicBool,
+    /// Nothing new is taken: without the ledger each task would only cost its message a delivery.
+    is_cut_off: AtomicBool,
     began: Millis,
     /// When each queue last answered; 0 before the first time.
     answered_ms: Vec<AtomicU64>,
     tasks: AtomicUsize,
     counts: Counts,
+    /// What was told of last.
+    told: Mutex<ProgressReading>,
 }
 
 /// Of the tasks that ended since they were told of last.
@@ -97,11 +101,11 @@ pub(crate) async fn run(variable: impl Fn(&str) -> Option<String>) -> ExitCode {
     );
     let upkeep = tokio::spawn(upkeep::run(Arc::clone(&fleet)));
     let work = tokio::spawn(poll::run(Arc::clone(&fleet)));
-    let why = drain::asked(instance.as_ref()).await;
+    let why = drain::asked(instance, &variable).await;
     tracing::info!(instance = fleet.name, why, "draining: nothing new is taken");
     drain::drain(&fleet, work).await;
     upkeep.abort();
-    upkeep::tell(&fleet, &ProgressReading::default());
+    upkeep::tell(&fleet);
     health.abort();
     ExitCode::SUCCESS
 }
@@ -147,7 +151,9 @@ async fn begin(
         flights: Flights::default(),
         is_draining: AtomicBool::new(false),
         is_halted: AtomicBool::new(false),
+        is_cut_off: AtomicBool::new(false),
         tasks: AtomicUsize::new(0),
         counts: Counts::default(),
+        told: Mutex::default(),
     })
 }

@@ -51,6 +51,40 @@ async fn an_attempt_is_started_once_however_often_it_is_asked_for() {
     assert_eq!(given, Completion { header, epoch: 4, attempt: 1 });
 }
 
+/// An execution that ended before it took the header's lease leaves the attempt's number as it was.
+#[tokio::test]
+async fn an_attempt_whose_execution_has_ended_is_started_under_another_name() {
+    let cloud = cloud().await;
+    let client = aws_sdk_sfn::Client::new(&cloud.config);
+    let made = client
+        .create_state_machine()
+        .name("ended")
+        .r#type(StateMachineType::Standard)
+        .definition(DEFINITION)
+        .role_arn("arn:aws:iam::000000000000:role/states")
+        .send()
+        .await
+        .unwrap();
+    let completer = StepFunctionsCompleter::new(&cloud.config, &made.state_machine_arn);
+    let header = HeaderId::of(&ObjectKey::new("a/large/object"));
+    completer.start(&header, 3, 1).await.unwrap();
+    // What the service says of one that has ended, for 90 days.
+    cloud.wire.fail("StartExecution", 400, "ExecutionAlreadyExists");
+    completer.start(&header, 3, 1).await.unwrap();
+    let list = client.list_executions().state_machine_arn(&made.state_machine_arn);
+    let executions = list.send().await.unwrap().executions;
+    let mut names: Vec<&str> = executions.iter().map(ExecutionListItem::name).collect();
+    names.sort_unstable();
+    let first = format!("{}-3-1", &header.0[..40]);
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(names[0] == first && names[1].starts_with(&first), "{names:?}");
+    // While it goes on like that, the message stays.
+    for _ in 0..2 {
+        cloud.wire.fail("StartExecution", 400, "ExecutionAlreadyExists");
+    }
+    assert!(completer.start(&header, 3, 1).await.is_err());
+}
+
 #[tokio::test]
 async fn a_start_that_is_throttled_is_repeated_and_one_that_is_refused_is_not() {
     let cloud = cloud().await;

@@ -62,6 +62,8 @@ pub struct Summary {
     pub elapsed_ms: u64,
     /// Where the failure list is, if anything failed.
     pub failures: Option<PathBuf>,
+    /// Keys that were to be deleted, and could not be.
+    pub failed_deletes: u64,
     /// Why the guard let nothing be deleted, if it did not.
     pub deletes_held: Option<String>,
     /// Where the candidates for deletion are, if there were any.
@@ -104,7 +106,9 @@ impl Summary {
     }
 
     fn is_whole(&self) -> bool {
-        self.is_balanced() && self.account.get(Outcome::Failed).objects == 0
+        self.is_balanced()
+            && self.account.get(Outcome::Failed).objects == 0
+            && self.failed_deletes == 0
     }
 
     /// The whole report. `resume` is the command that takes the run up again.
@@ -177,17 +181,22 @@ impl Summary {
         Ok(())
     }
 
+    /// What failed, to be said behind something.
+    fn failed(&self) -> String {
+        let say = |count: u64, one: &str, several: &str| match count {
+            0 => String::new(),
+            1 => format!(", 1 {one} failed"),
+            count => format!(", {} {several} failed", count_text(count)),
+        };
+        let objects = say(self.account.get(Outcome::Failed).objects, "object", "objects");
+        objects + &say(self.failed_deletes, "delete", "deletes")
+    }
+
     /// One line: how it ended, and whether the account balances.
     pub(crate) fn verdict(&self) -> String {
         let reason =
             self.ending.reason().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
-        let failed = self.account.get(Outcome::Failed).objects;
-        let objects = if failed == 1 { "object" } else { "objects" };
-        let failed = if failed == 0 {
-            String::new()
-        } else {
-            format!(", {} {objects} failed", count_text(failed))
-        };
+        let failed = self.failed();
         let sum = self.account.of_source();
         let is_open = matches!(self.ending, Ending::Interrupted | Ending::Halted { .. });
         let balance = if is_open {

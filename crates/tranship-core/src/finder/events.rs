@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::scan::pack;
-use super::{Settled, settled};
+use super::sum::{Settled, all_settled};
 use crate::error::{LedgerError, StageError};
 use crate::message::{Action, Entry, ObjectsTask, Work};
 use crate::object::{Millis, ObjectKey};
@@ -156,7 +156,7 @@ pub(crate) fn is_account(generation: u64) -> bool {
 
 /// What the tasks of one hour's events came to. What was sent stands in for a listing.
 pub async fn account(stage: &Stage, generation: u64) -> Result<Totals, LedgerError> {
-    let settled = settled(stage, generation, |_| true).await?;
+    let settled = all_settled(stage, generation).await?;
     let mut sent = Count::default();
     let (prefix, mut after) = (Sent::prefix(generation), None);
     loop {
@@ -176,8 +176,8 @@ pub async fn account(stage: &Stage, generation: u64) -> Result<Totals, LedgerErr
     // Deletes and what they found are outcomes of listed keys here.
     let mut listed = settled.account.of_source();
     listed.add(unsettled);
-    let Settled { account, losses, failed_deliveries, .. } = settled;
-    Ok(Totals { listed, account, unsettled, losses, failed_deliveries })
+    let Settled { account, losses, failed_deliveries, failed_deletes, .. } = settled;
+    Ok(Totals { listed, account, unsettled, losses, failed_deliveries, failed_deletes })
 }
 
 /// The next hour whose account is over and was not told yet: settled, or so old that it is not to be

@@ -5,7 +5,8 @@
 //! not move, or that outlived its deadline, is closed as incomplete, so that nothing ever blocks the
 //! next run.
 
-use super::{Conclusion, abandon, conclude, resend_scans, totals};
+use super::sum::sum;
+use super::{Conclusion, Sum, abandon, conclude, is_about_to_delete, resend_scans};
 use crate::error::StageError;
 use crate::fleet;
 use crate::ports::Queue;
@@ -48,21 +49,28 @@ pub async fn watch(stage: &Stage, deadline_ms: u64) -> Result<Watched, StageErro
         if known {
             return Ok(Watched::Running(run));
         }
-        let (totals, scans) = totals(stage, run.generation).await?;
+        let Sum { totals, scans, is_whole } = sum(stage, run.generation).await?;
+        if !is_whole {
+            return Ok(Watched::Running(run));
+        }
         // Tasks keep the other queue busy for hours; a scan whose message is lost must not wait.
         if !scans_wait && scans.iter().any(|scan| !scan.closed) && is_still(&run, &totals, now) {
             resend_scans(stage, run.generation).await?;
         }
         return seen(stage, run, totals).await;
     }
+    if outlived && is_about_to_delete(stage, run.generation).await? {
+        return abandon(stage, run).await.map(Watched::Ended);
+    }
     let totals = match conclude(stage, run.generation).await? {
         Conclusion::Ended(run) => return Ok(Watched::Ended(run)),
         Conclusion::Deleting => return Ok(Watched::Running(run)),
+        Conclusion::NotYet(_) | Conclusion::Unknown if outlived => {
+            return abandon(stage, run).await.map(Watched::Ended);
+        }
+        Conclusion::Unknown => return Ok(Watched::Running(run)),
         Conclusion::NotYet(totals) => totals,
     };
-    if outlived {
-        return abandon(stage, run).await.map(Watched::Ended);
-    }
     let still_ms = run.progress.as_ref().filter(|known| known.shows(&totals));
     let still_ms = still_ms.map_or(0, |known| now.0.saturating_sub(known.since.0));
     if still_ms >= LOST_MS && !sweep::is_waiting(stage).await? {

@@ -28,13 +28,15 @@ pub fn orphans(header: &Header, open: Vec<OpenUpload>) -> Vec<UploadId> {
         .collect()
 }
 
-/// Whether what lies at the destination is this source's copy already, by an earlier epoch of ours.
+/// Whether what lies at the destination is this source's copy already, by an earlier epoch of the same
+/// request. What lay there before is to be copied again by whoever asks for it: it may differ in what
+/// the source's identity does not show.
 pub fn has_landed_before(header: &Header, transfer: &str, source: &Identity, there: &Head) -> bool {
+    let epochs = header.first_epoch.max(1)..header.epoch;
     let token = Token::read(&there.attributes.user);
-    let landed = token
-        .filter(|t| t.transfer == transfer && t.epoch > 0)
-        .is_some_and(|t| t.source.is_same_as(source) && there.identity.size == source.size);
-    landed && header.epoch > 1
+    token
+        .filter(|t| t.transfer == transfer && epochs.contains(&t.epoch))
+        .is_some_and(|t| t.source.is_same_as(source) && there.identity.size == source.size)
 }
 
 /// Plans over what lies at the destination: its condition, and an epoch above that of a token of ours,
@@ -43,6 +45,7 @@ pub fn plan_over(header: &mut Header, transfer: &str, there: Option<&Head>, fenc
     let older = there.and_then(|head| Token::read(&head.attributes.user));
     let floor = older.filter(|token| token.transfer == transfer).map_or(0, |t| t.epoch + 1);
     header.epoch = header.epoch.max(floor);
+    header.first_epoch = header.first_epoch.max(floor);
     header.condition = fenced.then(|| condition_of(there));
 }
 

@@ -24,6 +24,7 @@ fn header(status: Status, epoch: u64) -> Header {
         source_key: ObjectKey::new("k"),
         destination_key: ObjectKey::new("k"),
         epoch,
+        first_epoch: 1,
         status,
         random: 42,
         planned_at: Millis(0),

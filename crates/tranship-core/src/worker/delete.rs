@@ -1,6 +1,6 @@
 //! Deletes a key that only the destination has, if that is still so, immediately before and after.
 
-use super::plan::{abort_all, abort_orphans};
+use super::plan::{abort_all, abort_orphans, settle_lost};
 use super::{head_if_there, listed, source_is_gone};
 use crate::error::{ErrorKind, StageError, StoreError};
 use crate::message::{Action, Entry};
@@ -31,6 +31,10 @@ pub(super) async fn delete(stage: &Stage, entry: &Entry) -> Result<Outcome, Stag
     if let Some(fenced) = fence(stage, &HeaderId::of(&key)).await? {
         abort_all(stage, &key, &fenced.old_uploads).await?;
         abort_orphans(stage, &fenced).await?;
+    }
+    // Where no condition can be sent, a look in the last moment stands in for it.
+    if !stage.policy.fenced && lying_there(stage, &key).await?.is_some_and(|now| now != etag) {
+        return Ok(Outcome::Extra);
     }
     let condition = stage.policy.fenced.then_some(&etag);
     match stage.retried(|| stage.destination.delete(&key, condition)).await {
@@ -83,6 +87,10 @@ async fn fence(stage: &Stage, id: &HeaderId) -> Result<Option<Header>, StageErro
         let Some(mut header) = rows::load::<Header>(&*stage.ledger, &id.row_key()).await? else {
             return Ok(None);
         };
+        if !header.status.is_terminal() {
+            // Whoever asked for a copy asked for one of a key that is gone.
+            settle_lost(stage, &header, Outcome::Vanished).await?;
+        }
         header.orphans_since = header.may_have_orphans_since();
         header.epoch += 1;
         header.status = rows::Status::Gone;

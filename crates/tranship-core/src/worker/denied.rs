@@ -34,17 +34,25 @@ pub(super) async fn judge(
     if error.kind != ErrorKind::Denied {
         return error;
     }
+    told_apart(error, write_elsewhere(stage, tags).await)
+}
+
+/// Whether the destination takes any object at all; other troubles than a halt are no answer to that.
+pub(crate) async fn may_write(stage: &Stage) -> Result<(), StoreError> {
+    match write_elsewhere(stage, &[]).await {
+        Err(error) if error.disposition() == Disposition::Halt => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Begins an upload of a key that nobody has, and aborts it.
+async fn write_elsewhere(stage: &Stage, tags: &[(String, String)]) -> Result<(), StoreError> {
     let key = probe_key(stage);
     let write = Write { attributes: Attributes::default(), tags: tags.to_vec() };
-    let elsewhere = match stage.retried(|| stage.destination.create_upload(&key, &write)).await {
-        Ok(upload) => {
-            // An upload without parts costs nothing and shows nowhere: what is left is the lifecycle rule's.
-            plan::abort_all(stage, &key, &[upload]).await.ok();
-            Ok(())
-        }
-        Err(error) => Err(error),
-    };
-    told_apart(error, elsewhere)
+    let upload = stage.retried(|| stage.destination.create_upload(&key, &write)).await?;
+    // An upload without parts costs nothing and shows nowhere: what is left is the lifecycle rule's.
+    plan::abort_all(stage, &key, &[upload]).await.ok();
+    Ok(())
 }
 
 /// What a denial is, by the answer to the same request about another key.

@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::park::{count_failure, park};
-use super::plan::replan;
+use super::plan::{end_open, replan};
 use super::{Done, back_off_ms};
 use crate::body::{Body, Expectation, measure};
 use crate::checksum::Algorithm;
@@ -18,13 +18,18 @@ use crate::error::{Disposition, ErrorKind, StageError, StoreError};
 use crate::link::{self, Piecewise};
 use crate::message::PartsTask;
 use crate::object::{ByteRange, ObjectKey, PartNumber, UploadId};
+use crate::outcome::Outcome;
 use crate::protocol::{self, Marked};
 use crate::rows::{self, Header, HeaderId, group_of};
 use crate::stage::Stage;
 use crate::store::{CopySource, Part, Pin};
 
 /// Runs a parts task.
-pub(super) async fn run(stage: &Stage, task: &PartsTask) -> Result<Done, StageError> {
+pub(super) async fn run(
+    stage: &Stage,
+    task: &PartsTask,
+    receives: u32,
+) -> Result<Done, StageError> {
     let Some(header) = current(stage, &task.header, task.epoch).await? else {
         return Ok(Done::Settled);
     };
@@ -35,7 +40,7 @@ pub(super) async fn run(stage: &Stage, task: &PartsTask) -> Result<Done, StageEr
         Copied::Left(Some(error)) if error.disposition() == Disposition::Halt => {
             Ok(Done::Halt(error))
         }
-        Copied::Left(Some(error)) => after_failure(stage, task, &header, &error).await,
+        Copied::Left(Some(error)) => after_failure(stage, task, receives, &header, &error).await,
     }
 }
 
@@ -43,20 +48,31 @@ pub(super) async fn run(stage: &Stage, task: &PartsTask) -> Result<Done, StageEr
 async fn after_failure(
     stage: &Stage,
     task: &PartsTask,
+    receives: u32,
     header: &Header,
     error: &StoreError,
 ) -> Result<Done, StageError> {
+    if error.kind == ErrorKind::Archived {
+        // It went to an archive after it was planned: whoever restores it has it copied by the next run.
+        if let Some(now) = current(stage, &header.id(), header.epoch).await? {
+            end_open(stage, now, Outcome::Archived).await?;
+        }
+        return Ok(Done::Settled);
+    }
     // A read that is denied may be the first of many: before it is held to be the object's own matter,
     // it has to be denied as often as any failure.
     let permanent =
         error.disposition() == Disposition::Permanent && error.kind != ErrorKind::Forbidden;
-    // Being asked to slow down is no fault of the part.
-    let count = match error.kind {
-        ErrorKind::Throttled => 1,
-        _ => count_failure(stage, task, header).await?,
+    // Being asked to slow down is no fault of the part, and has only the deliveries to go by.
+    let (is_over, waits) = match error.kind {
+        ErrorKind::Throttled => (false, receives),
+        _ => {
+            let count = count_failure(stage, task, header).await?;
+            (permanent || count >= stage.policy.failures_max, count)
+        }
     };
-    if !permanent && count < stage.policy.failures_max {
-        let after_ms = stage.spread(back_off_ms(count));
+    if !is_over {
+        let after_ms = stage.spread(back_off_ms(waits));
         return Ok(Done::Again { after_ms, why: error.to_string() });
     }
     if let Some(now) = current(stage, &header.id(), header.epoch).await? {

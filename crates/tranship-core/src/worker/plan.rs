@@ -10,6 +10,7 @@ use super::small::{self, carry_over};
 use super::{Settled, denied, head_if_there, source_is_gone};
 use crate::compare;
 use crate::error::{Disposition, ErrorKind, StageError, StoreError};
+use crate::finder::events;
 use crate::fleet;
 use crate::layout::Layout;
 use crate::loss::Losses;
@@ -18,7 +19,7 @@ use crate::object::{Identity, ObjectKey, PartNumber, UploadId};
 use crate::outcome::Outcome;
 use crate::policy::ServerSide;
 use crate::protocol::{self, Intent, SWEEP_AFTER_MS};
-use crate::rows::{self, AccountRef, Bits, Header, HeaderId, Note, PARTS_PER_GROUP, Status};
+use crate::rows::{self, AccountRef, Bits, Header, HeaderId, Note, PARTS_PER_GROUP, Run, Status};
 use crate::settle::{Settlement, settle, settle_header};
 use crate::stage::Stage;
 use crate::store::{Head, Write, layout_of};
@@ -157,6 +158,7 @@ async fn plan(
     };
     let identity = source.as_ref().map(|head| &head.identity);
     let is_ours = existing.as_ref().is_some_and(|header| header.account == account);
+    let before = existing.clone().filter(|_| !is_ours);
     let fresh = new_header(stage, source_key.clone(), destination_key, account);
     match protocol::intend(existing, fresh, identity, insist) {
         Intent::Superseded => Ok(Planned::Settled(Outcome::Superseded)),
@@ -164,6 +166,7 @@ async fn plan(
         // A write that changes nothing would only make others lose their race.
         Intent::GoOn(header) if is_ours => Ok(Planned::Open(header)),
         Intent::GoOn(mut header) => {
+            hand_over(stage, before).await?;
             header.revision += 1;
             if rows::store(&*stage.ledger, &*header).await? {
                 // Its parts' tasks may be lost, or in the queue still: both are harmless.
@@ -172,8 +175,35 @@ async fn plan(
                 Ok(Planned::Overtaken)
             }
         }
-        Intent::Plan(header) => open(stage, *header).await,
+        Intent::Plan(header) => {
+            hand_over(stage, before).await?;
+            open(stage, *header).await
+        }
     }
+}
+
+/// Settles whoever has asked for this key before, and whom the header is taken away from. First, since
+/// nobody remembers them afterwards; if somebody else takes it in this moment, it is gone for them all the same.
+async fn hand_over(stage: &Stage, before: Option<Header>) -> Result<(), StageError> {
+    match before.filter(|header| !header.status.is_terminal()) {
+        Some(before) => settle_lost(stage, &before, Outcome::Superseded).await,
+        None => Ok(()),
+    }
+}
+
+/// Settles the account of a header that comes to another end than its own, if anybody still counts it.
+pub(super) async fn settle_lost(
+    stage: &Stage,
+    header: &Header,
+    outcome: Outcome,
+) -> Result<(), StageError> {
+    let generation = header.account.task.generation;
+    let run = rows::load::<Run>(&*stage.ledger, &Run::row_key()).await?;
+    let is_open = run.is_some_and(|run| run.is_open() && run.generation == generation);
+    if is_open || events::is_account(generation) {
+        settle_header(stage, header, outcome, None).await?;
+    }
+    Ok(())
 }
 
 async fn begin(stage: &Stage, header: Header, tries: u32) -> Result<Planned, StageError> {
@@ -216,6 +246,7 @@ fn new_header(
         source_key,
         destination_key,
         epoch: 1,
+        first_epoch: 1,
         status: Status::Planning,
         random: stage.clock.random(),
         planned_at: now,
@@ -333,6 +364,20 @@ async fn end(
     settle_header(stage, &header, outcome, None).await?;
     let stored = conclude(stage, header, status).await?;
     Ok(if stored { Planned::Settled(outcome) } else { Planned::Overtaken })
+}
+
+/// Ends an open upload of which nothing can come.
+pub(super) async fn end_open(
+    stage: &Stage,
+    mut header: Header,
+    outcome: Outcome,
+) -> Result<(), StageError> {
+    header.old_uploads.extend(header.upload.take());
+    let (id, epoch) = (header.id(), header.epoch);
+    if matches!(end(stage, header, Status::Gone, outcome).await?, Planned::Settled(_)) {
+        stage.ledger.forget(&id.groups_prefix(epoch)).await?;
+    }
+    Ok(())
 }
 
 /// A terminal state without an upload; `false`: the header has moved on.

@@ -48,7 +48,7 @@ pub(super) async fn make_equal(
             _ => look(stage, &key).await?,
         };
         if action != Action::Copy
-            && let Some(outcome) = decide(stage, entry, &there).await?
+            && let Some(outcome) = decide(stage, entry, action, &there).await?
         {
             return Ok(Settled::Now(outcome, Losses::new()));
         }
@@ -128,16 +128,18 @@ async fn look(stage: &Stage, key: &ObjectKey) -> Result<There, StoreError> {
     Ok(There { condition, head })
 }
 
-/// Whether a key that the listings could not judge is equal or kept; `None`: copy it.
+/// Whether a key that the listings could not judge is equal or kept; `None`: copy it. Where something has moved
+/// since the listing, `action` is a look, and the entry's identity of the source counts for nothing.
 async fn decide(
     stage: &Stage,
     entry: &Entry,
+    action: Action,
     there: &There,
 ) -> Result<Option<Outcome>, StageError> {
     let Some(head) = &there.head else { return Ok(None) };
     let policy = &stage.policy;
     let needs_source =
-        entry.etag.is_none() || entry.action == Action::Look || policy.compare == Compare::Metadata;
+        entry.etag.is_none() || action == Action::Look || policy.compare == Compare::Metadata;
     let source = if needs_source {
         stage.progress.survey(|findings| findings.work.source_looks += 1);
         match head_if_there(stage, &*stage.source, &entry.key).await? {
@@ -229,6 +231,12 @@ fn must_be_multipart(stage: &Stage, entry: &Entry, pin: Option<&Pin>) -> bool {
         || pin.is_some_and(|pin| stage.policy.parts_to_keep(&pin.etag).is_some())
 }
 
+/// Whether it is more than was listed, or turns out to be multipart.
+fn is_too_large(stage: &Stage, now: &Identity, listed_size: u64, pin: Option<&Pin>) -> bool {
+    now.size >= stage.policy.multipart_threshold_bytes.max(listed_size + 1)
+        || (pin.is_none() && stage.policy.parts_to_keep(&now.etag).is_some())
+}
+
 enum Copied {
     Landed(Losses),
     /// It has grown, or turned out to be multipart.
@@ -253,16 +261,22 @@ async fn copy(
         };
         let result = match read {
             Some(Ok(read)) => {
-                if read.size >= stage.policy.multipart_threshold_bytes.max(listed_size + 1)
-                    || (pin.is_none()
-                        && stage.policy.parts_to_keep(&read.head.identity.etag).is_some())
-                {
+                if is_too_large(stage, &read.head.identity, listed_size, pin) {
                     return Ok(Copied::TooLarge);
                 }
                 relay(stage, source_key, key, read, condition, &mut seen).await
             }
             Some(Err(error)) => Err(error),
-            None => server_side(stage, source_key, key, condition).await,
+            None => {
+                let head = stage.judged(stage.source.head(source_key, None, None).await);
+                match head {
+                    Ok(head) if is_too_large(stage, &head.identity, listed_size, pin) => {
+                        return Ok(Copied::TooLarge);
+                    }
+                    Ok(head) => server_side(stage, source_key, key, &head, condition).await,
+                    Err(error) => Err(error),
+                }
+            }
         };
         match result {
             Ok(landed) => {
@@ -358,9 +372,7 @@ async fn relay(
     *seen = measured.qetag.or(*seen);
     match answer {
         Ok(written) => {
-            if !stage.policy.fenced {
-                look_again(stage, source_key, &head.identity).await?;
-            }
+            look_again(stage, source_key, &head.identity).await?;
             Ok(landed(written))
         }
         Err(error) => {
@@ -368,7 +380,9 @@ async fn relay(
                 return Err(error);
             }
             let error = denied::judge(stage, &tags, error).await;
-            resolve(stage, key, &head.identity, token.as_ref(), error).await.map(landed)
+            let written = resolve(stage, key, &head.identity, token.as_ref(), error).await?;
+            look_again(stage, source_key, &head.identity).await?;
+            Ok(landed(written))
         }
     }
 }
@@ -376,6 +390,9 @@ async fn relay(
 /// Where the destination cannot fence, a stale write may have covered a newer one: every write is
 /// followed by a look at the source.
 async fn look_again(stage: &Stage, key: &ObjectKey, copied: &Identity) -> Result<(), StoreError> {
+    if stage.policy.fenced {
+        return Ok(());
+    }
     let now = head_if_there(stage, &*stage.source, key).await?;
     if now.is_some_and(|now| now.identity.is_same_as(copied)) {
         return Ok(());
@@ -410,11 +427,11 @@ async fn server_side(
     stage: &Stage,
     source_key: &ObjectKey,
     key: &ObjectKey,
+    head: &Head,
     condition: &Condition,
 ) -> Result<Landed, StoreError> {
-    let head = stage.source.head(source_key, None, None).await?;
     let token = Some(new_token(stage, 0, &head.identity));
-    let Carried { write, token, losses } = carry_over(stage, source_key, &head, token).await?;
+    let Carried { write, token, losses } = carry_over(stage, source_key, head, token).await?;
     let landed = |written: Written| Landed {
         proven: written.etag == head.identity.etag || token.is_some(),
         tokenless: token.is_none(),
@@ -436,11 +453,14 @@ async fn server_side(
     match stage.destination.copy(CopySource { bucket, key: source_key, pin: &pin }, put).await {
         Ok(written) => {
             stage.progress.moved(head.identity.size);
+            look_again(stage, source_key, &head.identity).await?;
             Ok(landed(written))
         }
         Err(error) => {
             let error = denied::judge(stage, &tags, error).await;
-            resolve(stage, key, &head.identity, token.as_ref(), error).await.map(landed)
+            let written = resolve(stage, key, &head.identity, token.as_ref(), error).await?;
+            look_again(stage, source_key, &head.identity).await?;
+            Ok(landed(written))
         }
     }
 }

@@ -14,17 +14,24 @@ use crate::task;
 /// How often the instance is asked whether it is about to end: a Spot instance says so two minutes
 /// before.
 const LOOK: Duration = Duration::from_secs(5);
+/// How often metadata are looked for that did not answer at the start: they can be late on an instance that
+/// has just begun.
+const LATE: Duration = Duration::from_mins(1);
+const LATE_MAX: u32 = 10;
 /// Messages that are handed back at once.
 const AT_ONCE: usize = 32;
 
 /// Waits until the process is to end; says why.
-pub(super) async fn asked(instance: Option<&Instance>) -> &'static str {
+pub(super) async fn asked(
+    instance: Option<Instance>,
+    variable: &impl Fn(&str) -> Option<String>,
+) -> &'static str {
     let terminate = Box::pin(signalled(signal(SignalKind::terminate())));
     let interrupt = Box::pin(signalled(signal(SignalKind::interrupt())));
     tokio::select! {
         () = terminate => "SIGTERM",
         () = interrupt => "SIGINT",
-        why = ended(instance) => why,
+        why = ended(instance, variable) => why,
     }
 }
 
@@ -40,8 +47,26 @@ async fn signalled(signal: std::io::Result<Signal>) {
     }
 }
 
-async fn ended(instance: Option<&Instance>) -> &'static str {
-    let Some(instance) = instance else { return std::future::pending().await };
+async fn late(variable: &impl Fn(&str) -> Option<String>) -> Option<Instance> {
+    for _ in 0..LATE_MAX {
+        tokio::time::sleep(LATE).await;
+        if let Some(instance) = Instance::find(variable).await {
+            tracing::info!(instance = instance.id, "the instance's metadata answer now");
+            return Some(instance);
+        }
+    }
+    None
+}
+
+async fn ended(
+    instance: Option<Instance>,
+    variable: &impl Fn(&str) -> Option<String>,
+) -> &'static str {
+    let found = match instance {
+        Some(instance) => Some(instance),
+        None => late(variable).await,
+    };
+    let Some(instance) = found else { return std::future::pending().await };
     let mut is_known = true;
     loop {
         tokio::time::sleep(LOOK).await;

@@ -19,7 +19,7 @@ pub(super) fn of(fleet: &Fleet) -> Health {
     Health { is_well: word != TROUBLED, says: says(fleet, word) }
 }
 
-/// Whether a queue that is to be polled does not answer.
+/// Whether a queue that is to be polled does not answer, or the ledger cannot be used.
 pub(super) fn is_troubled(fleet: &Fleet) -> bool {
     word(fleet) == TROUBLED
 }
@@ -30,14 +30,15 @@ fn word(fleet: &Fleet) -> &'static str {
         "draining"
     } else if fleet.is_halted.load(Ordering::Relaxed) {
         "halted"
-    } else if is_unanswered(fleet) {
+    } else if is_unanswered(fleet) || fleet.is_cut_off.load(Ordering::Relaxed) {
         TROUBLED
     } else {
         "polling"
     }
 }
 
-fn is_unanswered(fleet: &Fleet) -> bool {
+/// Whether a queue that is to be polled does not answer.
+pub(super) fn is_unanswered(fleet: &Fleet) -> bool {
     let now = fleet.now().0;
     let is_idle = fleet.tasks.load(Ordering::Relaxed) == 0;
     fleet.answered_ms.iter().any(|answered| match answered.load(Ordering::Relaxed) {

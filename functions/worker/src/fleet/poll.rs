@@ -39,7 +39,7 @@ async fn poll(fleet: &Arc<Fleet>, queue: Queue, answered_ms: &AtomicU64) {
     while !fleet.is_draining.load(Ordering::Relaxed) {
         while tasks.try_join_next().is_some() {}
         let room = room(fleet);
-        if fleet.is_halted.load(Ordering::Relaxed) || room == 0 {
+        if is_idle(fleet) || room == 0 {
             tokio::time::sleep(LOOK).await;
             continue;
         }
@@ -78,6 +78,11 @@ async fn pause(fleet: &Fleet, time: Duration) {
         tokio::time::sleep(LOOK).await;
         left = left.saturating_sub(LOOK);
     }
+}
+
+/// Whether nothing is to be taken now.
+fn is_idle(fleet: &Fleet) -> bool {
+    fleet.is_halted.load(Ordering::Relaxed) || fleet.is_cut_off.load(Ordering::Relaxed)
 }
 
 /// For how many tasks there are streams.
