@@ -215,6 +215,7 @@ impl Prices {
 
 /// What decides whether bytes that leave the source are billed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Pair {
     pub source_is_amazon: bool,
     pub destination_is_amazon: bool,

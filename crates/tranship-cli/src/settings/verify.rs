@@ -13,6 +13,7 @@ use crate::usage::UsageError;
 
 /// Everything that `tranship verify` needs to know.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch, named at every use")]
 pub struct VerifySettings {
     pub source: SideSettings,
     pub destination: SideSettings,

@@ -111,6 +111,7 @@ async fn a_plan_says_what_a_copy_does_where_writes_are_not_fenced() {
     expect_to_do_as_planned(&unfenced).await;
 }
 
+#[expect(clippy::indexing_slicing, reason = "it fails by panicking, as the tests do")]
 async fn expect_to_do_as_planned(options: &[&str]) {
     let world = world_of_all().await;
     let done = run(world.planning_at(FROM, TO, options));
