@@ -12,6 +12,7 @@ mod summary;
 mod verify;
 
 pub(crate) use events::line as json_line;
+pub(crate) use format::moment_text;
 pub use format::{count_text, duration_text, size_text};
 pub use meter::{Meter, View};
 pub use summary::{Ending, Summary};

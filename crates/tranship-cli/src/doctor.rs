@@ -23,7 +23,7 @@ use tranship_core::ports::Clock as _;
 use self::finding::{Finding, State};
 use crate::args::DoctorArgs;
 use crate::display::Reporter;
-use crate::embedded::{authorities, side};
+use crate::embedded::{authorities, encryption, side};
 use crate::engine::Side;
 use crate::exit::{Exit, Failure};
 use crate::settings::VerifySettings;
@@ -37,6 +37,8 @@ struct Subject<'a> {
     prefix: &'a str,
     /// Whether a copy would rely on conditions of writes.
     conditions: bool,
+    /// Whether a copy would write tags.
+    tags: bool,
     /// Write probe objects, under this number.
     probe_id: Option<u64>,
 }
@@ -45,6 +47,16 @@ impl Subject<'_> {
     /// The name of an option of this side.
     fn option(&self, name: &str) -> String {
         format!("{}-{name}", self.side)
+    }
+}
+
+/// How a copy would speak to the destination: what the settings ask of writes counts for the probe, too.
+fn destination(settings: &VerifySettings, pem: Option<&[u8]>) -> S3Settings {
+    S3Settings {
+        expected_bucket_owner: settings.expected_bucket_owner.clone(),
+        acl: settings.acl.clone(),
+        sse: settings.sse.as_ref().map(encryption),
+        ..side(&settings.destination, pem)
     }
 }
 
@@ -58,20 +70,19 @@ pub async fn doctor(
     file.map(facts::check_place).transpose()?;
     let pem = settings.ca_bundle.as_deref().map(authorities).transpose()?;
     let subject = |which: Side| {
-        let (how, location, expected_bucket_owner) = match which {
-            Side::Source => (&settings.source, &settings.transfer.source, None),
-            Side::Destination => (
-                &settings.destination,
-                &settings.transfer.destination,
-                settings.expected_bucket_owner.clone(),
-            ),
+        let (how, location) = match which {
+            Side::Source => (side(&settings.source, pem.as_deref()), &settings.transfer.source),
+            Side::Destination => {
+                (destination(settings, pem.as_deref()), &settings.transfer.destination)
+            }
         };
         let probes = asked.write_probe && which == Side::Destination;
         Subject {
             side: which,
-            settings: S3Settings { expected_bucket_owner, ..side(how, pem.as_deref()) },
+            settings: how,
             prefix: &location.prefix,
             conditions: settings.conditions,
+            tags: settings.tags,
             probe_id: probes.then(|| SystemClock::new().random()),
         }
     };

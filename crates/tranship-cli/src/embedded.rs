@@ -106,7 +106,7 @@ pub(crate) async fn run(
     for text in engine.advice() {
         reporter.warning(text);
     }
-    let (facts, policy) = (engine.facts(), engine.policy());
+    let (facts, policy, for_plan) = (engine.facts(), engine.policy(), engine.for_plan());
     let (stopping, listing_done, begin) =
         (engine.stopping(), engine.listing_done(), tokio::time::Instant::now());
     let Gathered { list, report } = &mut gathered;
@@ -138,6 +138,7 @@ pub(crate) async fn run(
             policy: &policy,
             source: &facts.0,
             destination: &facts.1,
+            asked: &for_plan,
             outlook: &names.outlook,
             listed: summary.listed,
             listed_destination: finished.listed_destination,
@@ -406,10 +407,7 @@ fn parts(settings: &CopySettings) -> Result<Parts, Failure> {
     let destination = S3Settings {
         expected_bucket_owner: settings.expected_bucket_owner.clone(),
         acl: settings.acl.clone(),
-        sse: settings.sse.as_ref().map(|sse| match sse {
-            Sse::Aes256 => StoreSse::Managed,
-            Sse::Kms { key_id } => StoreSse::Kms { key_id: key_id.clone(), bucket_key: true },
-        }),
+        sse: settings.sse.as_ref().map(encryption),
         ..side(&settings.destination, pem.as_deref())
     };
     Ok(Parts {
@@ -428,6 +426,14 @@ fn parts(settings: &CopySettings) -> Result<Parts, Failure> {
         fingerprint: fingerprint(settings, keys.as_ref().map(KeysFile::checksum)),
         lines: keys.map(|keys| -> Arc<dyn KeyLines> { Arc::new(keys) }),
     })
+}
+
+/// What the destination is asked to encrypt with.
+pub(crate) fn encryption(sse: &Sse) -> StoreSse {
+    match sse {
+        Sse::Aes256 => StoreSse::Managed,
+        Sse::Kms { key_id } => StoreSse::Kms { key_id: key_id.clone(), bucket_key: true },
+    }
 }
 
 /// The certificate authorities in a file.

@@ -15,6 +15,7 @@ use tranship_adapters::stores::s3::{S3Settings, S3Store};
 use tranship_core::breakdown::{self, Breakdown};
 use tranship_core::error::{Disposition, ErrorKind, LedgerError, StageError, StoreError};
 use tranship_core::finder::{self, KeyLines};
+use tranship_core::forecast::{self, Measured};
 use tranship_core::link::Link;
 use tranship_core::location::Transfer;
 use tranship_core::outcome::Count;
@@ -23,7 +24,7 @@ use tranship_core::ports::{Clock, Ledger, TaskQueue};
 use tranship_core::progress::Progress;
 use tranship_core::rows::{self, HeaderId, List, Note, Run, ScanRange};
 use tranship_core::stage::Stage;
-use tranship_core::store::{BucketFacts, ListPage, ListRequest, ObjectStore};
+use tranship_core::store::{BucketFacts, ListPage, ListRequest, ObjectStore, Versioning};
 use tranship_core::survey;
 
 use crate::driver::{self, Ended, Hooks};
@@ -112,6 +113,16 @@ pub struct Engine {
     file: Option<EmbeddedFile>,
     advice: Vec<String>,
     facts: (BucketFacts, BucketFacts),
+    for_plan: ForPlan,
+}
+
+/// What a plan says besides what a run finds out, and no copy asks for.
+#[derive(Debug, Clone, Default)]
+pub struct ForPlan {
+    /// How fast the last run of this transfer went.
+    pub rate: Option<Measured>,
+    /// Whether object locks are on at the source, or why that is not known.
+    pub source_locks: Option<Result<bool, StoreError>>,
 }
 
 /// What a run came to, and what its rows show when it is over.
@@ -139,14 +150,19 @@ impl Engine {
                 policy.server_side = ServerSide::Always;
             }
         }
-        let source: Arc<dyn ObjectStore> = Arc::new(connect(Side::Source, parts.source).await?);
+        let from = Arc::new(connect(Side::Source, parts.source).await?);
+        let source: Arc<dyn ObjectStore> = from.clone();
         let destination: Arc<dyn ObjectStore> =
             Arc::new(connect(Side::Destination, parts.destination).await?);
         let (here, there) = preflight(&parts.transfer, &*source, &*destination).await?;
+        let mut for_plan = ForPlan::default();
+        if policy.dry_run {
+            for_plan.source_locks = Some(patiently(|| from.has_object_locks()).await);
+        }
         let mut advice = advice(&parts.transfer, &here, &there);
-        if policy.delete.is_some() && !there.versioned && !parts.delete_unversioned {
+        if policy.delete.is_some() && !there.keeps_versions() && !parts.delete_unversioned {
             return Err(EngineError::Refused(format!(
-                "--delete: the bucket {} keeps no versions, so what is deleted there is lost; add --delete-unversioned if that is meant",
+                "--delete: the bucket {} keeps no versions, or does not tell, so what is deleted there is lost; add --delete-unversioned if that is meant",
                 parts.transfer.destination.bucket
             )));
         }
@@ -161,7 +177,9 @@ impl Engine {
             (Arc::new(file.ledger()), Arc::new(queue))
         } else {
             let queue = MemoryQueue::new(clock.clone()).with_visibility(VISIBILITY_MS);
-            (in_memory(parts.ledger, &transfer_id, &mut advice)?, Arc::new(queue))
+            let (ledger, rate) = in_memory(parts.ledger, &transfer_id, &mut advice)?;
+            for_plan.rate = rate;
+            (ledger, Arc::new(queue))
         };
         let (completer, asked) = driver::channel();
         let stage = Stage {
@@ -184,7 +202,7 @@ impl Engine {
         let listing_done = Arc::default();
         let stage = Arc::new(stage);
         let facts = (here, there);
-        Ok(Self { stage, asked, fingerprint, lines, listing_done, file, advice, facts })
+        Ok(Self { stage, asked, fingerprint, lines, listing_done, file, advice, facts, for_plan })
     }
 
     /// Set it, and the run stops at the next safe point.
@@ -200,6 +218,11 @@ impl Engine {
     /// What the source's bucket and the destination's say about themselves.
     pub fn facts(&self) -> (BucketFacts, BucketFacts) {
         self.facts.clone()
+    }
+
+    /// What was asked for the plan of a dry run.
+    pub fn for_plan(&self) -> ForPlan {
+        self.for_plan.clone()
     }
 
     /// What decides, with what was learned before the run.
@@ -286,26 +309,26 @@ impl Engine {
 }
 
 /// The ledger of a run that is to leave no trace. What an earlier copy remembers is read from its
-/// file, where there is one.
+/// file, where there is one, and so is how fast it went.
 fn in_memory(
     earlier: Option<PathBuf>,
     transfer_id: &str,
     advice: &mut Vec<String>,
-) -> Result<Arc<dyn Ledger>, LedgerError> {
-    let Some(path) = earlier else { return Ok(Arc::new(MemoryLedger::new())) };
+) -> Result<(Arc<dyn Ledger>, Option<Measured>), LedgerError> {
+    let Some(path) = earlier else { return Ok((Arc::new(MemoryLedger::new()), None)) };
     let key = Run::row_key();
     match LookingLedger::look(path.clone(), transfer_id, &key) {
         Ok((ledger, run)) => {
             let run = run.map(|run| rows::parse::<Run>(&key, &run)).transpose()?;
-            if run.is_some_and(|run| run.is_open()) {
+            if run.as_ref().is_some_and(Run::is_open) {
                 let text = "an earlier copy was interrupted: where it was begun with the same options, the next one goes on in its run, and its accounts hold what was settled before";
                 advice.push(text.to_owned());
             }
-            Ok(Arc::new(ledger))
+            Ok((Arc::new(ledger), run.as_ref().and_then(forecast::measured)))
         }
         Err(trouble) => {
             advice.push(format!("what earlier copies remember is not known here: {trouble}"));
-            Ok(Arc::new(MemoryLedger::new()))
+            Ok((Arc::new(MemoryLedger::new()), None))
         }
     }
 }
@@ -399,15 +422,15 @@ async fn facts(store: &dyn ObjectStore) -> Result<BucketFacts, StoreError> {
 /// What the buckets' own settings mean for this transfer.
 fn advice(transfer: &Transfer, source: &BucketFacts, destination: &BucketFacts) -> Vec<String> {
     let mut advice = Vec::new();
-    if source.versioned {
+    if matches!(source.versioning, Versioning::Enabled | Versioning::Suspended) {
         advice.push(format!(
-            "the bucket {} keeps versions: the current one of each key is copied, its history is not",
+            "the bucket {} keeps versions, or kept them once: the current one of each key is copied, its history is not",
             transfer.source.bucket
         ));
     }
-    if destination.aborts_incomplete_uploads == Some(false) {
+    if destination.aborts_incomplete_uploads(&transfer.destination.prefix) == Some(false) {
         advice.push(format!(
-            "the bucket {} has no lifecycle rule that aborts incomplete multipart uploads: should this transfer be given up halfway, the parts of its open uploads would be billed until somebody aborts them; a rule of some days costs nothing",
+            "the bucket {} has no lifecycle rule that aborts incomplete multipart uploads there: should this transfer be given up halfway, the parts of its open uploads would be billed until somebody aborts them; a rule of some days costs nothing",
             transfer.destination.bucket
         ));
     }

@@ -1,13 +1,16 @@
 //! What a copy would be: from the findings of a dry run to a loss report and a forecast.
 
-use tranship_adapters::stores::s3::vendors::{Acls, Vendor};
-use tranship_core::forecast::{self, Band, Egress, Forecast, PRICES, Pair, Rates, Terms};
+use tranship_adapters::stores::s3::vendors::{Acls, Vendor, partition};
+use tranship_core::error::StoreError;
+use tranship_core::forecast::{self, Band, Egress, Forecast, Measured, PRICES, Pair, Rates, Terms};
+use tranship_core::object::Millis;
 use tranship_core::outcome::{Account, Count, Outcome};
 use tranship_core::policy::{Policy, ServerSide};
 use tranship_core::room::MetadataRoom;
-use tranship_core::store::BucketFacts;
+use tranship_core::store::{BucketFacts, Versioning};
 use tranship_core::survey::{Findings, GrantSample, Grants};
 
+use crate::engine::ForPlan;
 use crate::settings::CopySettings;
 
 const STANDARD: &str = "STANDARD";
@@ -17,11 +20,16 @@ const STANDARD: &str = "STANDARD";
 pub struct Outlook {
     /// Bytes a second, where somebody named them.
     pub rate: Option<Band>,
+    /// The most that a copy would move in a second.
+    pub bandwidth: Option<u64>,
     /// Of a GiB that leaves the source, where somebody named it.
     pub egress_nanodollars: Option<u64>,
     pub source_is_amazon: bool,
     pub destination_is_amazon: bool,
     pub is_one_store: bool,
+    /// Where the settings say them: a bucket says its own.
+    pub source_region: Option<String>,
+    pub destination_region: Option<String>,
     /// The canned ACL that is asked for.
     pub acl: Option<String>,
     /// Objects of which the ACLs are to be looked at.
@@ -35,10 +43,13 @@ impl Outlook {
         let (here, there) = (&settings.source.location, &settings.destination.location);
         Self {
             rate: settings.rate,
+            bandwidth: settings.bandwidth_bytes,
             egress_nanodollars: settings.egress_nanodollars,
             source_is_amazon: here.endpoint.is_none(),
             destination_is_amazon: there.endpoint.is_none(),
             is_one_store: here.endpoint == there.endpoint,
+            source_region: settings.source.region.clone(),
+            destination_region: settings.destination.region.clone(),
             acl: settings.acl.clone(),
             acl_sample: settings.acl_sample,
             vendor: Some(settings.source.vendor),
@@ -66,7 +77,18 @@ pub struct Plan {
     pub forecast: Forecast,
     pub terms: Terms,
     pub egress_is_given: bool,
-    pub rate_is_given: bool,
+    pub rate: RateBasis,
+    /// The limit, where it is what holds the rate down.
+    pub bandwidth: Option<u64>,
+}
+
+/// Where the rate of bytes comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateBasis {
+    Given,
+    /// The run of this transfer that ended then.
+    Measured(Millis),
+    Assumed,
 }
 
 /// Where a line of the loss report comes from.
@@ -132,6 +154,7 @@ pub(crate) struct Made<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) source: &'a BucketFacts,
     pub(crate) destination: &'a BucketFacts,
+    pub(crate) asked: &'a ForPlan,
     pub(crate) outlook: &'a Outlook,
     pub(crate) listed: Count,
     pub(crate) listed_destination: Count,
@@ -153,23 +176,22 @@ impl Plan {
             let tagged = tagged.div_ceil(u128::from(sample.looked_at));
             findings.work.tag_reads += u64::try_from(tagged).unwrap_or(u64::MAX);
         }
-        let pair = Pair {
-            source_is_amazon: outlook.source_is_amazon,
-            destination_is_amazon: outlook.destination_is_amazon,
-            is_one_store: outlook.is_one_store,
-            source_region: made.source.region.clone(),
-            destination_region: made.destination.region.clone(),
-        };
-        let egress = outlook.egress_nanodollars.map_or_else(
-            || forecast::egress(&PRICES, &pair),
-            |nanodollars_per_gib| Egress { nanodollars_per_gib, assumption: "given" },
-        );
-        let assumed = Rates::default();
+        let assumed = forecast::egress(&PRICES, &pair(outlook, made.source, made.destination));
+        let egress = outlook.egress_nanodollars.map_or(assumed, |nanodollars_per_gib| Egress {
+            nanodollars_per_gib,
+            assumption: "given",
+            ..assumed
+        });
+        let is_server_side = policy.server_side == ServerSide::Always;
+        let (rates, rate) = rates(outlook, made.asked.rate, is_server_side);
+        // What the store copies by itself does not pass here, where the limit is.
+        let limit = outlook.bandwidth.filter(|limit| !is_server_side && *limit < rates.bytes.high);
         let terms = Terms {
             prices: PRICES,
             egress,
-            rates: Rates { bytes: outlook.rate.unwrap_or(assumed.bytes), ..assumed },
-            is_server_side: policy.server_side == ServerSide::Always,
+            rates: Rates { bytes: rates.bytes.at_most(limit.unwrap_or(u64::MAX)), ..rates },
+            is_server_side,
+            is_fenced: policy.fenced,
             storage_class: policy.storage_class.clone(),
         };
         let largest = findings.largest().into_iter();
@@ -182,8 +204,43 @@ impl Plan {
             forecast: forecast::forecast(&findings.work, &terms),
             terms,
             egress_is_given: outlook.egress_nanodollars.is_some(),
-            rate_is_given: outlook.rate.is_some(),
+            rate,
+            bandwidth: limit,
         }
+    }
+}
+
+/// What decides about the price of what leaves. The buckets know their regions best.
+fn pair(outlook: &Outlook, source: &BucketFacts, destination: &BucketFacts) -> Pair {
+    let known = |said: &Option<String>, set: &Option<String>| said.clone().or_else(|| set.clone());
+    let here = known(&source.region, &outlook.source_region);
+    let there = known(&destination.region, &outlook.destination_region);
+    let partitions = here.as_deref().map(partition).zip(there.as_deref().map(partition));
+    Pair {
+        source_is_amazon: outlook.source_is_amazon,
+        destination_is_amazon: outlook.destination_is_amazon,
+        is_one_store: outlook.is_one_store,
+        is_one_partition: partitions.is_none_or(|(here, there)| here == there),
+        source_region: here,
+        destination_region: there,
+    }
+}
+
+/// How fast things go, and who says so of the bytes: a person before an earlier run, and that before
+/// an assumption.
+fn rates(
+    outlook: &Outlook,
+    measured: Option<Measured>,
+    is_server_side: bool,
+) -> (Rates, RateBasis) {
+    let assumed = if is_server_side { Rates::within_a_store() } else { Rates::default() };
+    let flat = |rate| Band { low: rate, high: rate };
+    match (outlook.rate, measured) {
+        (Some(bytes), _) => (Rates { bytes, ..assumed }, RateBasis::Given),
+        (None, Some(Measured { bytes_per_second, ended })) => {
+            (Rates { bytes: flat(bytes_per_second), ..assumed }, RateBasis::Measured(ended))
+        }
+        (None, None) => (assumed, RateBasis::Assumed),
     }
 }
 
@@ -191,11 +248,8 @@ impl Plan {
 fn losses(made: &Made<'_>) -> Vec<LossLine> {
     let Made { findings, policy, outlook, account, .. } = made;
     let mut lines = Vec::new();
-    if made.source.versioned {
-        let what =
-            "version history: the bucket keeps versions, and the current one of each key is copied";
-        lines.push(LossLine::said(Basis::Bucket, what));
-    }
+    lines.extend(history(made.source.versioning));
+    lines.extend(made.asked.source_locks.as_ref().and_then(locks));
     grants(&mut lines, findings, outlook);
     let archived = account.get(Outcome::Archived);
     if archived.objects > 0 {
@@ -221,6 +275,43 @@ fn losses(made: &Made<'_>) -> Vec<LossLine> {
     }
     lines.extend(sampled(findings, &policy.room));
     lines
+}
+
+/// The versions that would stay behind.
+fn history(versioning: Versioning) -> Option<LossLine> {
+    let (basis, what) = match versioning {
+        Versioning::Never => return None,
+        Versioning::Enabled => (
+            Basis::Bucket,
+            "version history: the bucket keeps versions, and the current one of each key is copied",
+        ),
+        Versioning::Suspended => (
+            Basis::Bucket,
+            "version history: the bucket kept versions once, and the current one of each key is copied",
+        ),
+        Versioning::Unknown => (
+            Basis::NotLooked,
+            "version history: the bucket does not tell, or may not be asked (s3:GetBucketVersioning); the current version of each key is copied",
+        ),
+    };
+    Some(LossLine::said(basis, what))
+}
+
+/// Locks and legal holds, which no copy has. Without the permissions that are named, the headers of a
+/// locked object do not say so.
+fn locks(are_on: &Result<bool, StoreError>) -> Option<LossLine> {
+    let (basis, what) = match are_on {
+        Ok(false) => return None,
+        Ok(true) => (
+            Basis::Bucket,
+            "object locks: they are on at the source's bucket, and no copy is locked; which objects are is seen with s3:GetObjectRetention and s3:GetObjectLegalHold alone".to_owned(),
+        ),
+        Err(error) => (
+            Basis::NotLooked,
+            format!("object locks: whether they are on could not be asked (s3:GetBucketObjectLockConfiguration); no copy is locked: {error}"),
+        ),
+    };
+    Some(LossLine::said(basis, what))
 }
 
 /// The ACL grants that the copies would not have.
@@ -344,6 +435,40 @@ mod tests {
         grants(&mut lines, &Findings::default(), &outlook);
         let lines: Vec<_> = lines.iter().map(|line| (line.basis, line.objects)).collect();
         assert_eq!((outlook.grants_max(), lines), (0, vec![(Basis::Store, Some(0))]));
+    }
+
+    #[test]
+    fn what_leaves_follows_from_regions_and_partitions() {
+        let amazon = Outlook {
+            source_is_amazon: true,
+            destination_is_amazon: true,
+            is_one_store: true,
+            ..Outlook::default()
+        };
+        let bucket = |region: Option<&str>| BucketFacts {
+            region: region.map(str::to_owned),
+            ..BucketFacts::default()
+        };
+        for (here, there, price) in [
+            (Some("eu-west-1"), Some("eu-west-1"), 0),
+            (Some("eu-west-1"), Some("us-east-1"), PRICES.to_region),
+            (Some("eu-west-1"), None, PRICES.to_region),
+            (Some("cn-north-1"), Some("cn-northwest-1"), PRICES.to_region),
+            (Some("us-gov-west-1"), Some("us-gov-east-1"), PRICES.to_region),
+            (Some("us-east-1"), Some("cn-north-1"), PRICES.to_internet),
+            (Some("cn-north-1"), Some("us-east-1"), PRICES.to_internet),
+            (Some("us-gov-west-1"), Some("us-west-2"), PRICES.to_internet),
+            (Some("us-west-2"), Some("us-gov-west-1"), PRICES.to_internet),
+            (Some("cn-north-1"), Some("us-gov-west-1"), PRICES.to_internet),
+        ] {
+            let pair = pair(&amazon, &bucket(here), &bucket(there));
+            let egress = forecast::egress(&PRICES, &pair);
+            assert_eq!(egress.nanodollars_per_gib, price, "{here:?} {there:?}");
+        }
+        // A bucket that does not say its region is where the settings say.
+        let told = Outlook { destination_region: Some("cn-north-1".to_owned()), ..amazon };
+        let pair = pair(&told, &bucket(Some("us-east-1")), &bucket(None));
+        assert!(!pair.is_one_partition);
     }
 
     #[test]

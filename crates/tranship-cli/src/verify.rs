@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tranship_adapters::clock::SystemClock;
 use tranship_adapters::stores::s3::{S3Settings, S3Store};
-use tranship_core::object::{Millis, escape};
+use tranship_core::object::escape;
 use tranship_core::policy::Limits;
 use tranship_core::ports::Clock;
 use tranship_core::progress::Progress;
@@ -200,14 +200,4 @@ fn end(
     let is_equal = summary.conclusion() == Conclusion::Equal;
     reporter.verification_ended(&summary.event(place), &summary.text(place), is_equal);
     Ok(summary.exit())
-}
-
-/// A moment as people and programs write it.
-fn moment(at: Millis) -> String {
-    use time::OffsetDateTime;
-    use time::format_description::well_known::Rfc3339;
-
-    let nanos = i128::from(at.0) * 1_000_000;
-    let at = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
-    at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }

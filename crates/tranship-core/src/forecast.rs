@@ -1,13 +1,14 @@
 //! What a run will ask of both stores, what that costs, and how long it takes: arithmetic alone.
 //!
 //! Requests follow from sizes and part layouts, dollars from requests and a dated price table, hours
-//! from rates that somebody names or assumes. Nothing here is measured, and nothing is a promise.
+//! from rates that somebody names, that an earlier run had, or that are assumed. Nothing is a promise.
 
 use std::collections::BTreeMap;
 
 use crate::layout::{Layout, LayoutError};
-use crate::object::{ETagForm, PART_SIZE_MIN_BYTES};
-use crate::outcome::Count;
+use crate::object::{ETagForm, Millis, PART_SIZE_MIN_BYTES};
+use crate::outcome::{Count, Outcome};
+use crate::rows::Run;
 
 /// Keys of one page of a listing.
 const KEYS_PER_PAGE: u64 = 1_000;
@@ -22,6 +23,10 @@ const LISTS_PER_DELETE: u64 = 2;
 /// Classes that are told apart: a store has a dozen at most.
 const CLASSES_MAX: usize = 32;
 const GIB: u128 = 1 << 30;
+/// A run that copied less shows how it began, and not how fast bytes move.
+const MEASURED_BYTES_MIN: u64 = 1 << 30;
+/// Below this mean size it is requests that took the time, and not bytes.
+const MEASURED_MEAN_BYTES_MIN: u64 = 1 << 20;
 /// The requests that read tags.
 pub const TAG_READS: &str = "GET tags";
 const STANDARD: &str = "STANDARD";
@@ -210,11 +215,14 @@ impl Prices {
 
 /// What decides whether bytes that leave the source are billed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Pair {
     pub source_is_amazon: bool,
     pub destination_is_amazon: bool,
     /// Both sides answer at one address.
     pub is_one_store: bool,
+    /// Of two sides at Amazon: nothing leads from one partition to another but the internet.
+    pub is_one_partition: bool,
     /// As the buckets say, where they do.
     pub source_region: Option<String>,
     pub destination_region: Option<String>,
@@ -225,34 +233,48 @@ pub struct Pair {
 pub struct Egress {
     pub nanodollars_per_gib: u64,
     pub assumption: &'static str,
+    /// What the store copies by itself leaves nothing: both sides are one region, or one store.
+    pub is_within: bool,
 }
 
-/// The price of data that leaves the source, as a pair of stores suggests it.
+/// The price of data that leaves the source, as a pair of stores suggests it. Amazon bills a copy
+/// between two regions alike, whether the store makes it or the bytes pass through here: Amazon S3,
+/// price page, *Data transfer*.
 pub fn egress(prices: &Prices, pair: &Pair) -> Egress {
-    let Pair { source_is_amazon, destination_is_amazon, .. } = *pair;
-    let regions = (&pair.source_region, &pair.destination_region);
-    let (nanodollars_per_gib, assumption) = match (source_is_amazon, destination_is_amazon) {
-        (true, true) => match regions {
+    let of = |nanodollars_per_gib, is_within, assumption| Egress {
+        nanodollars_per_gib,
+        assumption,
+        is_within,
+    };
+    match (pair.source_is_amazon, pair.destination_is_amazon) {
+        (true, true) if !pair.is_one_partition => of(
+            prices.to_internet,
+            false,
+            "the buckets are in two partitions of AWS, and between those lies the internet",
+        ),
+        (true, true) => match (&pair.source_region, &pair.destination_region) {
             (Some(here), Some(there)) if here == there => {
-                (0, "both buckets are in one region, and the copy runs there")
+                of(0, true, "both buckets are in one region, and the copy runs there")
             }
-            (Some(_), Some(_)) => (
+            (Some(_), Some(_)) => of(
                 prices.to_region,
+                false,
                 "the buckets are in two regions, and the copy runs in one of them",
             ),
-            _ => (
+            _ => of(
                 prices.to_region,
+                false,
                 "the buckets do not say their regions: taken for two, and the copy runs in one of them",
             ),
         },
-        (true, false) => (prices.to_internet, "from Amazon S3 to the internet"),
-        (false, _) if pair.is_one_store => (0, "within one store"),
-        (false, _) => (
+        (true, false) => of(prices.to_internet, false, "from Amazon S3 to the internet"),
+        (false, _) if pair.is_one_store => of(0, true, "within one store, taken for one region"),
+        (false, _) => of(
             prices.to_internet,
+            false,
             "what this source bills is not known: taken for Amazon S3's price to the internet",
         ),
-    };
-    Egress { nanodollars_per_gib, assumption }
+    }
 }
 
 /// From the least to the most, of anything that is done in a second.
@@ -262,12 +284,28 @@ pub struct Band {
     pub high: u64,
 }
 
+impl Band {
+    /// No more than that.
+    #[must_use]
+    pub fn at_most(self, limit: u64) -> Self {
+        Self { low: self.low.min(limit), high: self.high.min(limit) }
+    }
+}
+
 /// How fast things go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rates {
     pub bytes: Band,
+    /// Two requests of each.
     pub objects: Band,
     pub keys: Band,
+}
+
+impl Rates {
+    /// Of a store that copies by itself, assumed: 64 streams of 4 to 64 MiB/s each.
+    pub fn within_a_store() -> Self {
+        Self { bytes: Band { low: 256 << 20, high: 4 << 30 }, ..Self::default() }
+    }
 }
 
 impl Default for Rates {
@@ -282,14 +320,48 @@ impl Default for Rates {
     }
 }
 
+/// What bytes an earlier run moved in a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measured {
+    pub bytes_per_second: u64,
+    /// The run's end.
+    pub ended: Millis,
+}
+
+/// The rate of a run that is over, by the stretches of its timeline in which it copied; `None` where it
+/// copied too little to show one, or objects so small that bytes did not decide.
+pub fn measured(run: &Run) -> Option<Measured> {
+    let ended = run.ended.filter(|_| !run.is_open())?;
+    let copied = run.totals.as_ref()?.account.get(Outcome::Copied);
+    if copied.bytes / copied.objects.max(1) < MEASURED_MEAN_BYTES_MIN {
+        return None;
+    }
+    let points = run.timeline.points();
+    let stretches =
+        points.iter().zip(points.iter().skip(1)).map(|((from, before), (to, after))| {
+            let bytes = after.bytes_copied.saturating_sub(before.bytes_copied);
+            (if bytes > 0 { to.saturating_sub(*from) } else { 0 }, bytes)
+        });
+    let (ms, bytes) = stretches.fold((0_u64, 0_u64), |(ms, bytes), (more_ms, more_bytes)| {
+        (ms.saturating_add(more_ms), bytes.saturating_add(more_bytes))
+    });
+    if bytes < MEASURED_BYTES_MIN || ms == 0 {
+        return None;
+    }
+    Some(Measured { bytes_per_second: scale(bytes, 1_000, u128::from(ms)), ended })
+}
+
 /// What else a forecast rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     pub prices: Prices,
     pub egress: Egress,
     pub rates: Rates,
-    /// Bytes do not leave the store.
+    /// The store copies by itself.
     pub is_server_side: bool,
+    /// The destination honours conditions; else every whole object is looked at once more at the source
+    /// after it was written.
+    pub is_fenced: bool,
     /// Written in place of the source's class.
     pub storage_class: Option<String>,
 }
@@ -316,8 +388,8 @@ impl Forecast {
 
 /// Adds everything up.
 pub fn forecast(work: &Work, terms: &Terms) -> Forecast {
-    let Terms { prices, is_server_side, .. } = terms;
-    let egress_bytes = if *is_server_side { 0 } else { work.copied().bytes };
+    let Terms { prices, egress, is_server_side, .. } = terms;
+    let egress_bytes = if *is_server_side && egress.is_within { 0 } else { work.copied().bytes };
     let retrieval = work
         .classes
         .iter()
@@ -326,7 +398,7 @@ pub fn forecast(work: &Work, terms: &Terms) -> Forecast {
         requests: requests(work, terms),
         retrieval_nanodollars: retrieval.fold(0, u64::saturating_add),
         egress_bytes,
-        egress_nanodollars: scale(egress_bytes, terms.egress.nanodollars_per_gib, GIB),
+        egress_nanodollars: scale(egress_bytes, egress.nanodollars_per_gib, GIB),
         time: time(work, terms),
     }
 }
@@ -337,7 +409,8 @@ fn requests(work: &Work, terms: &Terms) -> Vec<Requests> {
     let pages = |keys: u64| keys.div_ceil(KEYS_PER_PAGE).max(1);
     let uploads = work.multipart.objects;
     let lists = pages(work.listed_source) + LISTS_PER_DELETE * work.deletes;
-    let looks = work.source_looks + SOURCE_LOOKS_PER_UPLOAD * uploads + work.composite;
+    let again = if terms.is_fenced { 0 } else { work.whole.objects };
+    let looks = work.source_looks + SOURCE_LOOKS_PER_UPLOAD * uploads + work.composite + again;
     // A copy on the server's side reads nothing here: one HEAD says what a GET's headers would.
     let (heads, gets) = if terms.is_server_side {
         (looks + work.whole.objects, 0)
@@ -385,9 +458,11 @@ fn by_class(work: &Work, terms: &Terms) -> (u64, u64) {
 fn time(work: &Work, terms: &Terms) -> Band {
     let Rates { bytes, objects, keys } = terms.rates;
     let copied = work.copied();
+    // The copy of a small object is two requests, and so are the looks at both sides of a key.
+    let looks = work.source_looks + work.destination_looks + work.tag_reads;
     let amounts = [
-        (if terms.is_server_side { 0 } else { copied.bytes }, bytes),
-        (copied.objects + work.parts + work.deletes, objects),
+        (copied.bytes, bytes),
+        (copied.objects + work.parts + work.deletes + looks.div_ceil(2), objects),
         (work.listed_source.max(work.listed_destination), keys),
     ];
     let ms = |amount: u64, rate: u64| scale(amount, 1_000, u128::from(rate.max(1)));
@@ -405,6 +480,8 @@ fn scale(a: u64, b: u64, c: u128) -> u64 {
 mod tests {
     use super::*;
     use crate::object::{OBJECT_SIZE_MAX_BYTES, PART_SIZE_MAX_BYTES};
+    use crate::rows::{RunState, Totals};
+    use crate::timeline::{Mark, Timeline};
     use proptest::prelude::*;
 
     const MIB: u64 = 1 << 20;
@@ -465,9 +542,14 @@ mod tests {
     fn terms() -> Terms {
         Terms {
             prices: PRICES,
-            egress: Egress { nanodollars_per_gib: 90_000_000, assumption: "a test's" },
+            egress: Egress {
+                nanodollars_per_gib: 90_000_000,
+                assumption: "a test's",
+                is_within: false,
+            },
             rates: Rates::default(),
             is_server_side: false,
+            is_fenced: true,
             storage_class: None,
         }
     }
@@ -525,10 +607,53 @@ mod tests {
         let there_all = counts(&forecast(&work, &set));
         assert!(there_all.contains(&(there, "PUT, COPY, Complete", 3, 30_000)), "{there_all:?}");
         let within = forecast(&work, &Terms { is_server_side: true, ..terms() });
-        assert_eq!((within.egress_bytes, within.egress_nanodollars), (0, 0));
         let lines = counts(&within);
         assert!(lines.contains(&(here, "HEAD", 9, 9 * 400)), "{lines:?}");
         assert!(lines.iter().all(|(_, name, ..)| *name != "GET"), "{lines:?}");
+    }
+
+    #[test]
+    fn writes_that_are_not_fenced_are_followed_by_a_look_at_the_source() {
+        let mut work = Work::default();
+        work.copy(10, Way::Whole, PLAIN, None);
+        work.copy(20, Way::Whole, PLAIN, None);
+        work.copy(1 << 30, Way::Parts(8), PLAIN, None);
+        for (is_server_side, is_fenced, heads) in
+            [(false, true, 3), (false, false, 5), (true, true, 5), (true, false, 7)]
+        {
+            let terms = Terms { is_server_side, is_fenced, ..terms() };
+            let lines = counts(&forecast(&work, &terms));
+            let line = (Billed::Source, "HEAD", heads, heads * 400);
+            assert!(lines.contains(&line), "{is_server_side} {is_fenced}: {lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_copy_by_the_store_itself_is_billed_between_two_regions() {
+        let mut work = Work::default();
+        work.copy(7 << 30, Way::Parts(56), PLAIN, None);
+        let of = |there: &str, is_server_side| {
+            let pair = Pair {
+                source_is_amazon: true,
+                destination_is_amazon: true,
+                is_one_store: true,
+                is_one_partition: true,
+                source_region: Some("us-east-1".to_owned()),
+                destination_region: Some(there.to_owned()),
+            };
+            let egress = egress(&PRICES, &pair);
+            let forecast = forecast(&work, &Terms { egress, is_server_side, ..terms() });
+            (forecast.egress_bytes >> 30, forecast.egress_nanodollars)
+        };
+        assert_eq!(of("us-east-1", true), (0, 0));
+        assert_eq!(of("us-east-1", false), (7, 0));
+        for is_server_side in [true, false] {
+            assert_eq!(of("eu-west-1", is_server_side), (7, 7 * PRICES.to_region));
+        }
+        // It takes its time, too, whoever moves the bytes.
+        let terms = Terms { is_server_side: true, rates: Rates::within_a_store(), ..terms() };
+        let time = forecast(&work, &terms).time;
+        assert_eq!((time.low, time.high), (1_750, 28_000 + 570));
     }
 
     #[test]
@@ -551,25 +676,30 @@ mod tests {
     #[test]
     fn a_pair_of_stores_suggests_the_price_of_what_leaves() {
         let region = |name: &str| Some(name.to_owned());
-        for (source, destination, one, regions, price) in [
-            (true, true, true, (region("a"), region("a")), 0),
-            (true, true, true, (region("a"), region("b")), PRICES.to_region),
-            (true, true, true, (None, region("b")), PRICES.to_region),
-            (true, false, false, (region("a"), region("a")), PRICES.to_internet),
-            (false, true, false, (region("a"), region("a")), PRICES.to_internet),
-            (false, false, false, (None, None), PRICES.to_internet),
-            (false, false, true, (None, None), 0),
+        let (same, other) = ((region("a"), region("a")), (region("a"), region("b")));
+        for (source, destination, one, partition, regions, price, is_within) in [
+            (true, true, true, true, same.clone(), 0, true),
+            (true, true, true, true, other.clone(), PRICES.to_region, false),
+            (true, true, true, true, (None, region("b")), PRICES.to_region, false),
+            // Two partitions answer by one name here, and no line leads from one to the other.
+            (true, true, true, false, other, PRICES.to_internet, false),
+            (true, true, true, false, (None, region("b")), PRICES.to_internet, false),
+            (true, false, false, true, same.clone(), PRICES.to_internet, false),
+            (false, true, false, true, same, PRICES.to_internet, false),
+            (false, false, false, true, (None, None), PRICES.to_internet, false),
+            (false, false, true, true, (None, None), 0, true),
         ] {
             let pair = Pair {
                 source_is_amazon: source,
                 destination_is_amazon: destination,
                 is_one_store: one,
+                is_one_partition: partition,
                 source_region: regions.0,
                 destination_region: regions.1,
             };
             let got = egress(&PRICES, &pair);
-            assert_eq!(got.nanodollars_per_gib, price, "{pair:?}");
-            assert!(!got.assumption.is_empty());
+            assert_eq!((got.nanodollars_per_gib, got.is_within), (price, is_within), "{pair:?}");
+            assert_eq!(got.assumption.contains("partitions"), !partition, "{pair:?}");
         }
     }
 
@@ -577,17 +707,78 @@ mod tests {
     fn hours_are_a_band() {
         let band = |low, high| Band { low, high };
         let rates = Rates { bytes: band(10, 100), objects: band(1, 5), keys: band(50, 1_000) };
-        for (bytes, objects, listed, time) in [
-            (0, 0, 0, band(0, 0)),
-            (1_000, 1, 0, band(10_000, 101_000)),
-            (10, 50, 0, band(10_000, 51_000)),
-            (0, 1, 100_000, band(100_000, 2_001_000)),
-            (u64::MAX, 1, 1, band(u64::MAX, u64::MAX)),
+        for (bytes, objects, listed, looks, time) in [
+            (0, 0, 0, 0, band(0, 0)),
+            (1_000, 1, 0, 0, band(10_000, 101_000)),
+            (10, 50, 0, 0, band(10_000, 51_000)),
+            (0, 1, 100_000, 0, band(100_000, 2_001_000)),
+            // A look at each side of so many keys takes as long as the copies of so many objects.
+            (0, 0, 1_000, 1_000, band(200_000, 1_020_000)),
+            (u64::MAX, 1, 1, 0, band(u64::MAX, u64::MAX)),
         ] {
             let whole = Count { objects, bytes };
-            let work = Work { whole, listed_source: listed, ..Work::default() };
+            let work = Work {
+                whole,
+                listed_source: listed,
+                source_looks: looks,
+                destination_looks: looks,
+                ..Work::default()
+            };
             let terms = Terms { rates, ..terms() };
-            assert_eq!(forecast(&work, &terms).time, time, "{bytes} {objects} {listed}");
+            assert_eq!(forecast(&work, &terms).time, time, "{bytes} {objects} {listed} {looks}");
+        }
+        assert_eq!(band(10, 100).at_most(50), band(10, 50));
+        assert_eq!(band(10, 100).at_most(5), band(5, 5));
+    }
+
+    #[test]
+    fn an_earlier_run_tells_its_rate_if_it_moved_enough() {
+        let run = |copied: Count, points: &[(u64, u64)], state: RunState| {
+            let mut totals = Totals::default();
+            totals.account.add_count(Outcome::Copied, copied);
+            let mut timeline = Timeline::default();
+            for (at_ms, bytes_copied) in points {
+                timeline.add(*at_ms, Mark { bytes_copied: *bytes_copied, ..Mark::default() });
+            }
+            Run {
+                revision: 1,
+                generation: 7,
+                state,
+                started: Millis(1_000),
+                ended: Some(Millis(9_000)),
+                fingerprint: String::new(),
+                totals: Some(totals),
+                progress: None,
+                insist: false,
+                told: false,
+                timeline,
+            }
+        };
+        let gib = |gib: u64| gib << 30;
+        let of = |objects, bytes| Count { objects, bytes };
+        let (done, cut, open) = (RunState::Complete, RunState::Incomplete, RunState::Copying);
+        // An hour before the first byte, and another after the last, in which nothing was copied.
+        let idle: &[_] = &[
+            (0, 0),
+            (3_600_000, 0),
+            (3_610_000, gib(1)),
+            (3_620_000, gib(4)),
+            (7_200_000, gib(4)),
+        ];
+        for (copied, points, state, rate) in [
+            (of(4, gib(4)), &[(0, 0), (16_000, gib(4))][..], done, Some(256 << 20)),
+            (of(4, gib(4)), idle, done, Some(gib(4).div_ceil(20))),
+            (of(4, gib(4)), idle, cut, Some(gib(4).div_ceil(20))),
+            (of(4, gib(4)), idle, open, None),
+            (of(1, gib(1) - 1), &[(0, 0), (16_000, gib(1) - 1)], done, None),
+            // A million small objects: another number of objects would take another time.
+            (of(1_000_000, gib(4)), &[(0, 0), (16_000, gib(4))], done, None),
+            (of(4, gib(4)), &[], done, None),
+            (of(0, 0), &[(0, 0), (16_000, 0)], done, None),
+        ] {
+            let measured = measured(&run(copied, points, state));
+            let got = measured.map(|it| (it.bytes_per_second, it.ended));
+            assert_eq!(got, rate.map(|rate| (rate, Millis(9_000))), "{copied:?} {points:?}");
         }
     }
 

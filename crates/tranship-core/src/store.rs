@@ -198,13 +198,40 @@ pub struct CopySource<'a> {
     pub pin: &'a Pin,
 }
 
+/// Whether a bucket keeps what is replaced and deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Versioning {
+    /// It never did.
+    Never,
+    Enabled,
+    /// It did once. What it kept then is still its history, and nothing is kept any more.
+    Suspended,
+    /// It may not be asked, or does not tell.
+    #[default]
+    Unknown,
+}
+
 /// What a bucket says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BucketFacts {
-    pub versioned: bool,
-    /// Whether a lifecycle rule ends uploads that nobody completes; `None` where that cannot be asked.
-    pub aborts_incomplete_uploads: Option<bool>,
+    pub versioning: Versioning,
+    /// Prefixes below which a lifecycle rule ends uploads that nobody completes; `None` where that cannot
+    /// be asked.
+    pub aborts_below: Option<Vec<String>>,
     pub region: Option<String>,
+}
+
+impl BucketFacts {
+    /// Whether what is deleted or replaced can be brought back. Who does not know must not rely on it.
+    pub fn keeps_versions(&self) -> bool {
+        self.versioning == Versioning::Enabled
+    }
+
+    /// Whether all uploads of keys with this prefix are ended if nobody completes them.
+    pub fn aborts_incomplete_uploads(&self, prefix: &str) -> Option<bool> {
+        let below = self.aborts_below.as_ref()?;
+        Some(below.iter().any(|rule| prefix.starts_with(rule.as_str())))
+    }
 }
 
 /// A bucket behind an endpoint.

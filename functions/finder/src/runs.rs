@@ -61,14 +61,14 @@ async fn may_delete(surroundings: &Surroundings) -> Result<(), Failure> {
     }
     let facts = stage.retried(|| stage.destination.bucket()).await;
     let facts = facts.map_err(tranship_core::error::StageError::from)?;
-    if facts.versioned {
+    if facts.keeps_versions() {
         return Ok(());
     }
     let bucket = &settings.transfer.destination.bucket;
     Err(Failure::new(
         Name::BadSettings,
         format!(
-            "TRANSHIP_DELETE: the bucket {bucket} keeps no versions, so what is deleted there is lost; set TRANSHIP_DELETE_UNVERSIONED to true if that is meant"
+            "TRANSHIP_DELETE: the bucket {bucket} keeps no versions, or does not tell, so what is deleted there is lost; set TRANSHIP_DELETE_UNVERSIONED to true if that is meant"
         ),
     ))
 }

@@ -272,7 +272,7 @@ pub struct PaceArgs {
 #[command(next_help_heading = "Forecast of a plan")]
 pub struct ForecastArgs {
     /// Bytes that move in a second, from the least to the most, such as 50MiB..200MiB, or one size
-    /// [default: 25MiB..250MiB]
+    /// [default: as in the last run, or else 25MiB..250MiB; 256MiB..4GiB where the store copies by itself]
     #[arg(long, value_name = "RATE")]
     pub rate: Option<String>,
     /// Dollars for a GiB that leaves the source, such as 0.02 [default: assumed by the pair of stores]

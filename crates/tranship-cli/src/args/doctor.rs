@@ -39,9 +39,14 @@ It lists a page of each side, and reads the headers and a byte or two of one obj
   bad      a copy would fail, or stop
 Where a store differs from what is known of its kind, the finding names the option that says so. All of
 them stand once more at the end, as lines of a configuration file.
+Only --write-probe shows whether a copy may write. Its objects have the ACL and the encryption that the
+configuration file or the stack asks for, and tags where the destination takes any.
 --print-policy leaves out what only some options need: s3:DeleteObject (--delete, and the objects that
---write-probe makes) and s3:PutObjectAcl (--acl); and what only a plan asks for, to count ACL grants:
-s3:GetObjectAcl and s3:GetBucketOwnershipControls at the source.
+--write-probe makes) and s3:PutObjectAcl (--acl); and what only a look or a plan asks for, to count what is
+lost: s3:GetObjectAcl and s3:GetBucketOwnershipControls (ACL grants), s3:GetBucketObjectLockConfiguration,
+s3:GetObjectRetention and s3:GetObjectLegalHold (locks) at the source. Objects that are encrypted with a key
+of a key service also take rights on the key: kms:Decrypt on the source's; kms:GenerateDataKey and
+kms:Decrypt on the destination's.
 
 Exit codes:
     0  nothing is bad

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use tranship_core::object::escape;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tranship_core::object::{Millis, escape};
 
 use super::meter::View;
 use crate::exit::Failure;
@@ -27,6 +29,13 @@ pub fn size_text(bytes: u64) -> String {
         (_, 10..100) => format!("{whole}.{} {name}", rest * 10 / 1024),
         _ => format!("{whole} {name}"),
     }
+}
+
+/// A moment as people and programs write it.
+pub(crate) fn moment_text(at: Millis) -> String {
+    let nanos = i128::from(at.0) * 1_000_000;
+    let at = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
+    at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
 /// A number with its thousands apart: `12,345,678`.

@@ -7,8 +7,8 @@ use tranship_core::forecast::{Band, Billed, Requests, TAG_READS};
 use tranship_core::object::escape;
 
 use super::events::count;
-use super::format::{count_text, duration_text, objects_text, size_text};
-use crate::plan::{Basis, LossLine, Plan};
+use super::format::{count_text, duration_text, moment_text, objects_text, size_text};
+use crate::plan::{Basis, LossLine, Plan, RateBasis};
 
 /// Thousand-millionths of a dollar as money: what is less than a cent is said to be so.
 pub(super) fn dollars_text(nanodollars: u64) -> String {
@@ -121,10 +121,19 @@ fn write_forecast(plan: &Plan, out: &mut String) -> std::fmt::Result {
         writeln!(out, "  {TAG_READS}: as many as the sample suggests")?;
     }
     let Band { low, high } = terms.rates.bytes;
-    let rate = if plan.rate_is_given { "as given" } else { "assumed, --rate sets it" };
+    let rate = match plan.rate {
+        RateBasis::Given => "as given".to_owned(),
+        RateBasis::Measured(ended) => {
+            format!("measured in the run that ended at {}, --rate sets another", moment_text(ended))
+        }
+        RateBasis::Assumed => "assumed, --rate sets it".to_owned(),
+    };
+    let limit = plan.bandwidth.map_or_else(String::new, |limit| {
+        format!("; no more than --bandwidth, {}/s", size_text(limit))
+    });
     writeln!(
         out,
-        "  time {} to {}, at {}/s to {}/s ({rate}) and {} to {} objects a second (assumed)",
+        "  time {} to {}, at {}/s to {}/s ({rate}{limit}) and {} to {} objects a second (assumed)",
         duration_text(forecast.time.low),
         duration_text(forecast.time.high),
         size_text(low),
@@ -165,6 +174,10 @@ fn forecast_json(plan: &Plan) -> Value {
             "nanodollars": requests.nanodollars,
         })
     });
+    let measured = match plan.rate {
+        RateBasis::Measured(ended) => Some(moment_text(ended)),
+        RateBasis::Given | RateBasis::Assumed => None,
+    };
     let band = |band: Band| json!({ "low": band.low, "high": band.high });
     json!({
         "prices": { "dated": terms.prices.dated, "region": terms.prices.region },
@@ -180,7 +193,9 @@ fn forecast_json(plan: &Plan) -> Value {
         "nanodollars": forecast.nanodollars(),
         "time_ms": band(forecast.time),
         "rates": {
-            "given": plan.rate_is_given,
+            "given": plan.rate == RateBasis::Given,
+            "measured": measured,
+            "bandwidth": plan.bandwidth,
             "bytes_per_second": band(terms.rates.bytes),
             "objects_per_second": band(terms.rates.objects),
             "keys_per_second": band(terms.rates.keys),

@@ -141,7 +141,14 @@ mod tests {
             (Side::Destination, Vendor::of_endpoint(Some("https://storage.googleapis.com")), false),
         ] {
             let settings = S3Settings { vendor: Some(vendor), ..S3Settings::default() };
-            let subject = Subject { side, settings, prefix: "", conditions: true, probe_id: None };
+            let subject = Subject {
+                side,
+                settings,
+                prefix: "",
+                conditions: true,
+                tags: true,
+                probe_id: None,
+            };
             assert_eq!(undemanded(&subject).is_some(), is_advised, "{side} {}", vendor.name);
         }
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tranship_adapters::stores::s3::S3Store;
 use tranship_core::error::{ErrorKind, StoreError};
 use tranship_core::object::{ByteRange, ETag, ETagForm, ObjectKey};
-use tranship_core::store::{Head, Listed, ObjectStore as _, Pin};
+use tranship_core::store::{Head, Listed, ObjectStore as _, Pin, Versioning};
 
 use super::finding::{Finding, State};
 use super::way::{self, Way};
@@ -24,14 +24,12 @@ pub(super) async fn look(subject: &Subject<'_>) -> Vec<Finding> {
     findings.extend(object(side, store, page).await);
     findings.push(access::public(subject, &way).await);
     findings.extend(access::owner(subject, &way).await);
-    findings.extend(bucket(side, store).await);
+    findings.extend(bucket(side, store, prefix).await);
+    let locks = patiently(|| store.has_object_locks()).await;
+    findings.push(locked(side, &locks));
     if side == Side::Destination {
         findings.push(uploads(store, prefix).await);
-        let locks = store.has_object_locks().await;
-        findings.push(locked(&locks));
-        if subject.probe_id.is_some() {
-            findings.extend(probe::probe(subject, store, &locks).await);
-        }
+        findings.extend(probe::probe(subject, store, &locks).await);
     }
     findings
 }
@@ -167,7 +165,7 @@ async fn tags(store: &S3Store, key: &ObjectKey) -> Finding {
 }
 
 /// What the bucket says about itself.
-async fn bucket(side: Side, store: &S3Store) -> Vec<Finding> {
+async fn bucket(side: Side, store: &S3Store, prefix: &str) -> Vec<Finding> {
     let facts = match patiently(|| store.bucket()).await {
         Ok(facts) => facts,
         Err(error) => {
@@ -176,23 +174,10 @@ async fn bucket(side: Side, store: &S3Store) -> Vec<Finding> {
             return vec![Finding::new(side, "bucket", State::Unknown, error.to_string(), to_do)];
         }
     };
-    let mut findings = vec![match (side, facts.versioned) {
-        (Side::Source, true) => {
-            let to_do =
-                "the current version of each key is copied; copy the history by other means";
-            Finding::new(side, "versions", State::Advice, "the bucket keeps versions", to_do)
-        }
-        (Side::Source, false) => Finding::good(side, "versions", "there is no history to be lost"),
-        (Side::Destination, true) => Finding::good(side, "versions", "what is replaced is kept"),
-        (Side::Destination, false) => {
-            let what = "the bucket keeps no versions, or does not tell: what is replaced is lost";
-            let to_do = "turn versioning on, if what lies there must not be lost";
-            Finding::new(side, "versions", State::Advice, what, to_do)
-        }
-    }];
+    let mut findings = vec![versions(side, facts.versioning)];
     if side == Side::Destination {
-        let rule = "lifecycle rule that aborts incomplete uploads";
-        findings.push(match facts.aborts_incomplete_uploads {
+        let rule = "lifecycle rule that aborts incomplete uploads of this prefix";
+        findings.push(match facts.aborts_incomplete_uploads(prefix) {
             Some(true) => Finding::good(side, "lifecycle", format!("there is a {rule}")),
             Some(false) => {
                 let to_do = "add one of some days: parts of a transfer that is given up are billed until then";
@@ -206,6 +191,34 @@ async fn bucket(side: Side, store: &S3Store) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// Whether there is a history that would stay behind, or whether what a copy replaces is kept.
+fn versions(side: Side, versioning: Versioning) -> Finding {
+    const CHECK: &str = "versions";
+    let advice = |what, to_do| Finding::new(side, CHECK, State::Advice, what, to_do);
+    let history = "the current version of each key is copied; copy the history by other means";
+    let on = "turn versioning on, if what lies there must not be lost";
+    match (side, versioning) {
+        (Side::Source, Versioning::Never) => {
+            Finding::good(side, CHECK, "there is no history to be lost")
+        }
+        (Side::Source, Versioning::Enabled) => advice("the bucket keeps versions", history),
+        (Side::Source, Versioning::Suspended) => {
+            advice("the bucket kept versions once, and may still have them", history)
+        }
+        (Side::Destination, Versioning::Enabled) => {
+            Finding::good(side, CHECK, "what is replaced is kept")
+        }
+        (Side::Destination, Versioning::Never | Versioning::Suspended) => {
+            advice("the bucket keeps no versions: what is replaced is lost", on)
+        }
+        (_, Versioning::Unknown) => {
+            let what = "not looked at: the bucket does not tell, or may not be asked";
+            let to_do = "allow s3:GetBucketVersioning to this look, or ask whoever owns the bucket";
+            Finding::new(side, CHECK, State::Unknown, what, to_do)
+        }
+    }
 }
 
 async fn uploads(store: &S3Store, prefix: &str) -> Finding {
@@ -222,18 +235,22 @@ async fn uploads(store: &S3Store, prefix: &str) -> Finding {
     }
 }
 
-fn locked(locks: &Result<bool, StoreError>) -> Finding {
+fn locked(side: Side, locks: &Result<bool, StoreError>) -> Finding {
     const CHECK: &str = "object locks";
-    match locks {
-        Ok(false) => Finding::good(Side::Destination, CHECK, "they are off"),
-        Ok(true) => {
-            let to_do = "copies may become undeletable; try with a bucket without locks first";
-            Finding::new(Side::Destination, CHECK, State::Advice, "they are on", to_do)
+    match (locks, side) {
+        (Ok(false), _) => Finding::good(side, CHECK, "they are off"),
+        (Ok(true), Side::Source) => {
+            let what = "they are on, and no copy is locked";
+            let to_do = "lock the copies by other means; s3:GetObjectRetention and s3:GetObjectLegalHold let a plan see which objects of its sample are locked";
+            Finding::new(side, CHECK, State::Advice, what, to_do)
         }
-        Err(error) => {
+        (Ok(true), Side::Destination) => {
+            let to_do = "copies may become undeletable; try with a bucket without locks first";
+            Finding::new(side, CHECK, State::Advice, "they are on", to_do)
+        }
+        (Err(error), _) => {
             let to_do = "allow s3:GetBucketObjectLockConfiguration to this look";
-            let what = error.to_string();
-            Finding::new(Side::Destination, CHECK, State::Unknown, what, to_do)
+            Finding::new(side, CHECK, State::Unknown, error.to_string(), to_do)
         }
     }
 }

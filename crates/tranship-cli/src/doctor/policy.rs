@@ -1,13 +1,13 @@
 //! The least permissions that a copy needs on each side, as docs/SOURCES.md has them.
 
 use serde_json::{Value, json};
-use tranship_adapters::stores::s3::vendors::Permissions;
+use tranship_adapters::stores::s3::vendors::{Permissions, partition};
 use tranship_core::location::Location;
 
 use crate::engine::Side;
 use crate::settings::{SideSettings, VerifySettings};
 
-const SOURCE_BUCKET: [&str; 1] = ["s3:ListBucket"];
+const SOURCE_BUCKET: [&str; 2] = ["s3:ListBucket", "s3:GetBucketVersioning"];
 const SOURCE_OBJECTS: [&str; 4] =
     ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"];
 const DESTINATION_BUCKET: [&str; 4] = [
@@ -143,14 +143,6 @@ fn console(which: Side, side: &SideSettings) -> Value {
     ))
 }
 
-fn partition(region: &str) -> &'static str {
-    match region {
-        _ if region.starts_with("cn-") => "aws-cn",
-        _ if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    }
-}
-
 /// A prefix whose characters mean themselves: in a resource some of them are patterns.
 fn literal(prefix: &str) -> String {
     let mut out = String::with_capacity(prefix.len());
@@ -170,15 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_is_no_pattern_and_a_partition_follows_the_region() {
+    fn a_prefix_is_no_pattern() {
         assert_eq!(literal("a*b?c$d/"), "a${*}b${?}c${$}d/");
-        for (region, name) in [
-            ("", "aws"),
-            ("eu-west-1", "aws"),
-            ("cn-north-1", "aws-cn"),
-            ("us-gov-west-1", "aws-us-gov"),
-        ] {
-            assert_eq!(partition(region), name);
-        }
     }
 }

@@ -1,11 +1,12 @@
-//! The probe: a few small objects at the destination, looked at and taken away again.
+//! The probe: a few small objects at the destination, looked at and taken away again. They are written
+//! as a copy would write: with the ACL and the encryption of the settings, and with tags where it has any.
 //!
 //! It happens only where a person asked for it, and never where an object could be locked: that one
 //! could not be taken away.
 
 use bytes::Bytes;
 use serde_json::Value;
-use tranship_adapters::stores::s3::S3Store;
+use tranship_adapters::stores::s3::{S3Settings, S3Store, Sse};
 use tranship_core::body::full;
 use tranship_core::error::{Disposition, ErrorKind, StoreError};
 use tranship_core::object::{ETag, ObjectKey, PartNumber};
@@ -32,7 +33,11 @@ pub(super) async fn probe(
     store: &S3Store,
     locks: &Result<bool, StoreError>,
 ) -> Vec<Finding> {
-    let Some(id) = subject.probe_id else { return Vec::new() };
+    let Some(id) = subject.probe_id else {
+        let what = "nothing was written: whether a copy may write is not known";
+        let to_do = "--write-probe tries it with some small objects, and takes them away again";
+        return vec![Finding::new(SIDE, "writing", State::Unknown, what, to_do)];
+    };
     if !matches!(locks, Ok(false)) {
         let what = "no probe was written: object locks are on, or may be";
         let to_do = "probe another bucket of the same store";
@@ -40,11 +45,14 @@ pub(super) async fn probe(
     }
     let folder = format!("{}tranship-doctor-{id:016x}/", subject.prefix);
     let mut written = Vec::new();
-    let mut findings = write_all(store, &folder, &mut written).await;
+    let mut findings = write_all(subject, store, &folder, &mut written).await;
     if let Some((key, etag)) = written.first() {
         findings.push(fence(subject, conditions(store, key, etag).await));
         findings.push(listed(store, &folder, &written).await);
         findings.push(multipart(store, key).await);
+        if subject.tags {
+            findings.push(tags(store, key).await);
+        }
     }
     findings.push(take_away(store, &folder, written).await);
     findings
@@ -56,13 +64,22 @@ async fn put(
     key: &ObjectKey,
     condition: Option<&Condition>,
 ) -> Result<ETag, StoreError> {
-    let put =
-        Put { key, size: SIZE, write: Write::default(), condition, checksum: None, md5: None };
+    put_with(store, key, condition, Write::default()).await
+}
+
+async fn put_with(
+    store: &S3Store,
+    key: &ObjectKey,
+    condition: Option<&Condition>,
+    write: Write,
+) -> Result<ETag, StoreError> {
+    let put = Put { key, size: SIZE, write, condition, checksum: None, md5: None };
     store.put(put, full(Bytes::from_static(BYTES))).await.map(|written| written.etag)
 }
 
 /// Stops at the first that is refused for good: the others would be, too.
 async fn write_all(
+    subject: &Subject<'_>,
     store: &S3Store,
     folder: &str,
     written: &mut Vec<(ObjectKey, ETag)>,
@@ -72,8 +89,8 @@ async fn write_all(
         let key = ObjectKey::new(format!("{folder}{name}"));
         match put(store, &key, None).await {
             Ok(etag) => written.push((key, etag)),
-            Err(error) if error.kind.is_about_credentials() => {
-                let to_do = "allow s3:PutObject on the objects; --print-policy shows the whole";
+            Err(error) if error.disposition() == Disposition::Halt => {
+                let to_do = may_write(&subject.settings);
                 findings.push(Finding::new(SIDE, "writing", State::Bad, error.to_string(), to_do));
                 return findings;
             }
@@ -93,6 +110,16 @@ async fn write_all(
         findings.push(Finding::good(SIDE, "writing", "objects with odd keys can be written"));
     }
     findings
+}
+
+/// What a write takes that is asked for as the settings say.
+fn may_write(settings: &S3Settings) -> String {
+    let acl = if settings.acl.is_some() { " and s3:PutObjectAcl" } else { "" };
+    let key = match settings.sse {
+        Some(Sse::Kms { .. }) => ", and kms:GenerateDataKey and kms:Decrypt on the key",
+        Some(Sse::Managed) | None => "",
+    };
+    format!("allow s3:PutObject{acl} on the objects{key}; --print-policy shows the whole")
 }
 
 /// What a store does about conditions on writes.
@@ -234,6 +261,33 @@ async fn multipart(store: &S3Store, key: &ObjectKey) -> Finding {
         Err(error) => {
             let to_do = "allow s3:PutObject and s3:AbortMultipartUpload on the objects";
             Finding::new(SIDE, CHECK, State::Bad, error.to_string(), to_do)
+        }
+    }
+}
+
+/// Whether an object may be written with tags, which is a right of its own.
+async fn tags(store: &S3Store, key: &ObjectKey) -> Finding {
+    const CHECK: &str = "tags";
+    let tags = vec![("tranship".to_owned(), "doctor".to_owned())];
+    let write = Write { tags: tags.clone(), ..Write::default() };
+    if let Err(error) = put_with(store, key, None, write).await {
+        let may_pass = error.disposition() == Disposition::Retry;
+        let state = if may_pass { State::Unknown } else { State::Bad };
+        let to_do = "allow s3:PutObjectTagging on the objects, or leave tags away with --no-tags: else objects that have tags fail";
+        return Finding::new(SIDE, CHECK, state, error.to_string(), to_do);
+    }
+    match patiently(|| store.tags(key, None)).await {
+        Ok(found) if found == tags => {
+            Finding::good(SIDE, CHECK, "an object can be written with them, and they come back")
+        }
+        Ok(_) => {
+            let what = "an object was written with them, and has none";
+            let to_do = "tags would be lost in silence: leave them away with --no-tags, and carry them over by other means";
+            Finding::new(SIDE, CHECK, State::Bad, what, to_do)
+        }
+        Err(error) => {
+            let to_do = "allow s3:GetObjectTagging: --compare metadata reads them";
+            Finding::new(SIDE, CHECK, State::Advice, error.to_string(), to_do)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `s3://bucket/prefix` and endpoints: cut from strings, never through a URL parser.
 
-use tranship_adapters::stores::s3::vendors::{Missing, Vendor};
+use tranship_adapters::stores::s3::vendors::{Missing, Vendor, partition};
 use tranship_core::location::{Location, Overlap, Transfer};
 use tranship_core::object::KEY_LENGTH_MAX_BYTES;
 
@@ -331,27 +331,16 @@ pub(super) fn check_overlap(
 /// is unique.
 fn store_of(side: &SideSettings) -> String {
     let Some(endpoint) = side.location.endpoint.as_deref() else {
-        return partition(side.region.as_deref().unwrap_or_default());
+        return partition(side.region.as_deref().unwrap_or_default()).to_owned();
     };
     let host = endpoint.split_once("://").map_or(endpoint, |(_, host)| host);
     let host = host.split(':').next().unwrap_or_default();
     let is_s3 = host.split('.').any(|label| label == "s3" || label.starts_with("s3-"));
     if is_s3 && host.ends_with(".amazonaws.com.cn") {
-        partition("cn-")
+        partition("cn-").to_owned()
     } else if is_s3 && host.ends_with(".amazonaws.com") {
-        partition(if host.contains("us-gov-") { "us-gov-" } else { "" })
+        partition(if host.contains("us-gov-") { "us-gov-" } else { "" }).to_owned()
     } else {
         endpoint.to_owned()
     }
-}
-
-fn partition(region: &str) -> String {
-    let name = if region.starts_with("cn-") {
-        "aws-cn"
-    } else if region.starts_with("us-gov-") {
-        "aws-us-gov"
-    } else {
-        "aws"
-    };
-    name.to_owned()
 }

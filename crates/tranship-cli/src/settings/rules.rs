@@ -52,7 +52,7 @@ pub(super) fn settings(
         storage_class: storage_class(layers, &destination)?,
         class_map: class_map(layers)?,
         conditions: conditions(layers, &destination)?,
-        acl: layers.word("acl", &ACLS)?.map(str::to_owned),
+        acl: acl(layers)?,
         sse: sse(layers)?,
         tags: !layers.is_on("no-tags")?,
         token: !layers.is_on("no-token")?,
@@ -290,7 +290,11 @@ fn class_map(layers: &Layers) -> Result<Vec<(String, String)>, UsageError> {
     Ok(map)
 }
 
-fn sse(layers: &Layers) -> Result<Option<Sse>, UsageError> {
+pub(super) fn acl(layers: &Layers) -> Result<Option<String>, UsageError> {
+    Ok(layers.word("acl", &ACLS)?.map(str::to_owned))
+}
+
+pub(super) fn sse(layers: &Layers) -> Result<Option<Sse>, UsageError> {
     let method = layers.word("sse", &SSE)?;
     let key_id = layers.owned("sse-kms-key-id");
     match (method, key_id) {

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use tranship_core::location::Transfer;
 
 use super::layers::Layers;
-use super::{ConfigFile, SelectSettings, SideSettings, Verbosity, places, rules};
+use super::{ConfigFile, SelectSettings, SideSettings, Sse, Verbosity, places, rules};
 use crate::args::VerifyArgs;
 use crate::usage::UsageError;
 
 /// Everything that `tranship verify` needs to know.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch, named at every use")]
 pub struct VerifySettings {
     pub source: SideSettings,
     pub destination: SideSettings,
@@ -20,6 +21,10 @@ pub struct VerifySettings {
     pub expected_bucket_owner: Option<String>,
     /// Whether a copy would rely on the destination's conditions.
     pub conditions: bool,
+    /// How a copy would write: the canned ACL, the encryption, and whether with tags.
+    pub acl: Option<String>,
+    pub sse: Option<Sse>,
+    pub tags: bool,
     pub ca_bundle: Option<PathBuf>,
     pub select: SelectSettings,
     pub deep: bool,
@@ -49,6 +54,9 @@ impl VerifySettings {
             transfer,
             expected_bucket_owner: rules::owner(&layers)?,
             conditions: rules::conditions(&layers, &destination)?,
+            acl: rules::acl(&layers)?,
+            sse: rules::sse(&layers)?,
+            tags: !layers.is_on("no-tags")? && destination.vendor.quirks.tags,
             ca_bundle: layers.text("ca-bundle").map(PathBuf::from),
             // A list of keys is of one copy; both sides are listed whole.
             select: SelectSettings { keys_from: None, ..rules::select(&layers)? },

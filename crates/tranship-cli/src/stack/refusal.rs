@@ -7,6 +7,7 @@ use aws_sdk_lambda::config::http::HttpResponse;
 use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_lambda::operation::invoke::InvokeError;
 use serde::Deserialize;
+use tranship_adapters::stores::s3::vendors::partition;
 use tranship_core::object::escape;
 
 use super::Address;
@@ -141,11 +142,7 @@ fn arn(message: &str, at: &Where<'_>) -> String {
     if let Some(named) = named {
         return named.trim_end_matches(['.', ',']).to_owned();
     }
-    let partition = match at.region {
-        region if region.starts_with("cn-") => "aws-cn",
-        region if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    };
+    let partition = partition(at.region);
     format!("arn:{partition}:lambda:{}:*:function:{}", at.region, at.address.function())
 }
 

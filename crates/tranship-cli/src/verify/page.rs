@@ -6,9 +6,8 @@ use tranship_core::outcome::Count;
 use tranship_core::verify::tally::{Conclusion, Sums};
 use tranship_core::verify::{Grade, Kind};
 
-use super::moment;
 use super::summary::Summary;
-use crate::display::{count_text, duration_text, size_text};
+use crate::display::{count_text, duration_text, moment_text, size_text};
 use crate::page::{Bar, Cell, Mood, Page};
 
 /// Prefixes that have a bar of their own.
@@ -28,7 +27,7 @@ pub(super) fn page(summary: &Summary<'_>, differences: &[Value]) -> String {
     let how = if summary.deep { "all bytes read again" } else { "by listings and headers" };
     let about = format!(
         "Begun {}, {how}, {} in {}, {} retries.",
-        moment(summary.taken_at),
+        moment_text(summary.taken_at),
         size_text(summary.bytes_read),
         duration_text(summary.elapsed_ms),
         count_text(summary.retries),

@@ -11,8 +11,7 @@ use tranship_core::verify::tally::{Conclusion, Sums, Tally};
 use tranship_core::verify::walk::Unlisted;
 use tranship_core::verify::{Finding, Grade, Kind};
 
-use super::moment;
-use crate::display::{count_text, duration_text, size_text};
+use crate::display::{count_text, duration_text, moment_text, size_text};
 use crate::exit::Exit;
 
 /// Everything that is told at the end.
@@ -157,7 +156,7 @@ impl Summary<'_> {
             ("prefixes_are_all_apart".to_owned(), json!(others.is_none())),
             ("bytes_read".to_owned(), json!(self.bytes_read)),
             ("retries".to_owned(), json!(self.retries)),
-            ("begun_at".to_owned(), json!(moment(self.taken_at))),
+            ("begun_at".to_owned(), json!(moment_text(self.taken_at))),
             ("elapsed_ms".to_owned(), json!(self.elapsed_ms)),
         ]));
         Value::Object(summary)
@@ -205,7 +204,7 @@ pub(super) fn line(finding: &Finding) -> Value {
         json!({
             "size": listed.size,
             "etag": listed.etag.as_str(),
-            "modified": moment(listed.modified),
+            "modified": moment_text(listed.modified),
         })
     };
     json!({

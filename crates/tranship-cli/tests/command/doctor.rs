@@ -71,11 +71,118 @@ async fn two_good_sides_are_found_good_and_left_alone() {
     });
     let states = look(&world, &[], 0);
     expect(&states, "source", &[]);
-    expect(&states, "destination", &[]);
+    // Only a write shows that one is allowed.
+    expect(&states, "destination", &[("writing", "unknown")]);
     assert!(states.len() >= 18, "{states:#?}");
     world.expect_only_read();
     assert!(world.files().is_empty());
-    run(looking(&world, &[])).expect(0, &["good", "0 bad, 0 advice, 0 unknown"]);
+    let words = ["good", "--write-probe tries it", "0 bad, 0 advice, 1 unknown"];
+    run(looking(&world, &[])).expect(0, &words);
+    expect(&look(&world, &["--write-probe"], 0), "destination", &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_says_what_it_knows_of_history_and_locks() {
+    let world = World::new().await;
+    fill(&world);
+    let of = |side: &str, check: &str| finding(&run(looking(&world, &["--json"])), side, check);
+    for side in ["source", "destination"] {
+        assert_eq!(of(side, "object locks").0, "good");
+    }
+    assert_eq!(of("source", "versions").0, "good");
+    for (versioning, source, destination, words) in [
+        (Versioning::Enabled, "advice", "good", "keeps versions"),
+        (Versioning::Suspended, "advice", "advice", "kept versions once"),
+    ] {
+        world.here().configure(SOURCE, |bucket| bucket.versioning = versioning);
+        world.there().configure(DESTINATION, |bucket| bucket.versioning = versioning);
+        let (state, what, _) = of("source", "versions");
+        assert!(state == source && what.contains(words), "{state}: {what}");
+        assert_eq!(of("destination", "versions").0, destination);
+    }
+    world.here().configure(SOURCE, |bucket| bucket.object_lock = true);
+    let (state, what, to_do) = of("source", "object locks");
+    assert!(state == "advice" && what.contains("no copy is locked"), "{state}: {what}");
+    assert!(to_do.contains("s3:GetObjectRetention"), "{to_do}");
+    // Who may not ask is not told that there is nothing.
+    for (operation, check, permission) in [
+        ("GetBucketVersioning", "versions", "s3:GetBucketVersioning"),
+        ("GetObjectLockConfiguration", "object locks", "s3:GetBucketObjectLockConfiguration"),
+    ] {
+        for (server, side) in [(&world.source, "source"), (&world.destination, "destination")] {
+            let refuse = Fault::Refuse { status: 403, code: "AccessDenied" };
+            server.faults().add(Rule::new(Matcher::on(operation), refuse));
+            let (state, what, to_do) = of(side, check);
+            assert!(state == "unknown" && to_do.contains(permission), "{state}: {what} {to_do}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lifecycle_rule_counts_where_it_covers_the_destination() {
+    let world = World::new().await;
+    fill(&world);
+    let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}/in/2024/"));
+    for (days, prefix, state) in [
+        (None, "", "advice"),
+        (Some(7), "", "good"),
+        (Some(7), "in/", "good"),
+        (Some(7), "in/2024/", "good"),
+        (Some(7), "in/2024/01/", "advice"),
+        (Some(7), "logs/", "advice"),
+    ] {
+        world.there().configure(DESTINATION, |bucket| {
+            bucket.abort_incomplete_after_days = days;
+            bucket.abort_incomplete_prefix = prefix.to_owned();
+        });
+        let mut command = world.bare(&["doctor", &from, &to, "--json"]);
+        command.args(["--source-endpoint", &world.source.endpoint()]);
+        command.args(["--destination-endpoint", &world.destination.endpoint()]);
+        let found = finding(&run(command), "destination", "lifecycle");
+        assert_eq!(found.0, state, "{days:?} {prefix}: {found:?}");
+        // A copy advises the same.
+        let name = format!("{}.redb", prefix.replace('/', "-"));
+        let copied = run(world.copying_at(&from, &to, &["--ledger", &name]));
+        assert_eq!(copied.err.contains("no lifecycle rule"), state != "good", "{copied}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_writes_as_a_copy_would() {
+    let world = World::new().await;
+    fill(&world);
+    world.there().configure(DESTINATION, |bucket| bucket.deny_tagging = true);
+    let done = run(looking(&world, &["--json", "--write-probe"]));
+    assert_eq!(done.code, Some(8), "{done}");
+    assert_eq!(finding(&done, "destination", "writing").0, "good");
+    let (state, what, to_do) = finding(&done, "destination", "tags");
+    assert!(state == "bad" && to_do.contains("s3:PutObjectTagging"), "{state}: {what} {to_do}");
+    // Who leaves tags away need not be allowed to write them.
+    world.write("no-tags.toml", "no-tags = true\n");
+    let done = run(looking(&world, &["--json", "--write-probe", "--config", "no-tags.toml"]));
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(!done.out.contains("PutObjectTagging"), "{done}");
+    world.there().configure(DESTINATION, |bucket| bucket.deny_tagging = false);
+
+    world.write("key.toml", "sse = \"aws:kms\"\nsse-kms-key-id = \"my-key\"\nacl = \"private\"\n");
+    let (seen, probes) = std::sync::mpsc::channel();
+    world.destination.faults().before(Matcher::on("DeleteObject"), 0, move |store| {
+        let keys = store.keys(DESTINATION).into_iter();
+        let probe = keys.filter(|key| key.contains("tranship-doctor-"));
+        for object in probe.filter_map(|key| store.get(DESTINATION, &key)) {
+            seen.send(object.properties.kms_key_id.clone()).unwrap();
+        }
+    });
+    let look = ["--json", "--write-probe", "--config", "key.toml"];
+    let done = run(looking(&world, &look));
+    assert_eq!(finding(&done, "destination", "tags").0, "good", "{done}");
+    let keys: Vec<_> = probes.try_iter().collect();
+    assert!(keys.len() > 5 && keys.iter().all(|key| key.as_deref() == Some("my-key")), "{keys:?}");
+    // And what a refusal may lack is named.
+    world.there().configure(DESTINATION, |bucket| bucket.deny_write = true);
+    let (state, _, to_do) = finding(&run(looking(&world, &look)), "destination", "writing");
+    let lacking = ["s3:PutObject and s3:PutObjectAcl", "kms:GenerateDataKey and kms:Decrypt"];
+    assert!(state == "bad" && lacking.iter().all(|word| to_do.contains(word)), "{to_do}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,6 +209,7 @@ async fn what_somebody_should_know_is_said_with_what_to_do() {
         ("lifecycle", "advice"),
         ("object locks", "advice"),
         ("versions", "advice"),
+        ("writing", "unknown"),
     ];
     expect(&states, "destination", &wanted);
     let words = ["--no-tags", "add one of some days", "turn versioning on", "carry a token"];
@@ -145,12 +253,14 @@ async fn an_empty_side_is_unknown_and_a_probe_shows_it() {
         ("odd keys", "unknown"),
         ("reading", "unknown"),
         ("versions", "advice"),
+        ("writing", "unknown"),
     ];
     expect(&look(&world, &[], 0), "destination", &unknown);
     world.expect_untouched();
     let states = look(&world, &["--write-probe"], 0);
     let of = |check: &str| states.get(&("destination".to_owned(), check.to_owned())).cloned();
-    for check in ["writing", "conditional writes", "odd keys", "multipart uploads", "probe"] {
+    for check in ["writing", "conditional writes", "odd keys", "multipart uploads", "tags", "probe"]
+    {
         assert_eq!(of(check).as_deref(), Some("good"), "{check}: {states:#?}");
     }
     assert_eq!(world.there().keys(DESTINATION), [""; 0], "nothing is left");

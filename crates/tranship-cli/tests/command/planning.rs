@@ -4,6 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
+use tranship_adapters::embedded::EmbeddedFile;
+use tranship_core::object::Millis;
+use tranship_core::outcome::{Count, Outcome};
+use tranship_core::rows::{self, Run, RunState, Totals};
+use tranship_core::timeline::{Mark, Timeline};
 use tranship_server::{EtagMode, Properties, Server, ServerOptions, Versioning};
 
 use crate::support::{DESTINATION, MIB, SOURCE, World, expect_outcomes, noise, outcomes, run};
@@ -96,8 +101,20 @@ fn asked(server: &Server, operations: &[&str]) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_says_what_the_copy_then_does() {
+    expect_to_do_as_planned(&OPTIONS).await;
+}
+
+/// Every write is followed by a look at the source there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_what_a_copy_does_where_writes_are_not_fenced() {
+    let unfenced = [&OPTIONS[..], &["--destination-conditions=false"]].concat();
+    expect_to_do_as_planned(&unfenced).await;
+}
+
+#[expect(clippy::indexing_slicing, reason = "it fails by panicking, as the tests do")]
+async fn expect_to_do_as_planned(options: &[&str]) {
     let world = world_of_all().await;
-    let done = run(world.planning_at(FROM, TO, &OPTIONS));
+    let done = run(world.planning_at(FROM, TO, options));
     assert_eq!(done.code, Some(3), "a key that is too long fails: {done}");
     let planned = done.last_event();
     let wanted = [
@@ -118,14 +135,14 @@ async fn a_plan_says_what_the_copy_then_does() {
     assert_eq!(asked(&world.source, &["GetObject", "PutObject", "PutObjectTagging"]), 0);
     assert_eq!(world.files(), BTreeSet::new());
 
-    let mut dry = world.copying_at(FROM, TO, &OPTIONS);
+    let mut dry = world.copying_at(FROM, TO, options);
     dry.arg("--dry-run");
     let dry = run(dry).last_event();
     assert_eq!((&dry["plan"], &dry["outcomes"]), (&planned["plan"], &planned["outcomes"]));
 
     world.source.requests().clear();
     world.destination.requests().clear();
-    let copied = run(world.copying_at(FROM, TO, &OPTIONS)).last_event();
+    let copied = run(world.copying_at(FROM, TO, options)).last_event();
     assert_eq!(outcomes(&copied), outcomes(&planned));
     assert_eq!(copied["outcomes"], planned["outcomes"], "bytes, too");
     assert_eq!(copied["listed"], planned["listed"]);
@@ -330,16 +347,146 @@ async fn a_plan_within_one_store_moves_no_bytes_out() {
     assert_eq!(asked(store, &["HeadObject"]), heads + 2);
 }
 
-/// The line of a plan's loss report that is about ACLs, of a plan with these options.
-fn acl_line(world: &World, options: &[&str]) -> Value {
+/// The rates that a plan of the whole bucket reckons with, and what a person reads of them.
+fn rates(world: &World, options: &[&str]) -> (Value, String) {
+    let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
+    let text = run(world.planning_at(&from, &to, options)).out;
+    let in_json = [options, &["--json"]].concat();
+    let planned = run(world.planning_at(&from, &to, &in_json)).last_event();
+    let rates = planned.pointer("/plan/forecast/rates").unwrap_or_else(|| panic!("{planned}"));
+    (rates.clone(), text)
+}
+
+/// A run that moved 4 GiB in 16 seconds, in the ledger of a copy of the whole bucket.
+async fn remember_a_run(world: &World, state: RunState) {
+    let path = world.path(&world.default_ledger());
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut totals = Totals::default();
+    totals.account.add_count(Outcome::Copied, Count { objects: 4, bytes: 4 << 30 });
+    let mut timeline = Timeline::default();
+    timeline.add(0, Mark::default());
+    timeline.add(16_000, Mark { bytes_copied: 4 << 30, ..Mark::default() });
+    let run = Run {
+        revision: 1,
+        generation: 7,
+        state,
+        started: Millis(1_795_694_400_000),
+        ended: Some(Millis(1_795_694_416_000)),
+        fingerprint: "another".to_owned(),
+        totals: Some(totals),
+        progress: None,
+        insist: false,
+        told: false,
+        timeline,
+    };
+    let file = EmbeddedFile::open(path, &world.transfer().id()).unwrap();
+    assert!(rows::store(&file.ledger(), &run).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_reckons_with_the_rate_of_the_last_run_and_within_the_bandwidth() {
+    let world = World::new().await;
+    world.put("k", noise(1, 3 * MIB));
+    let band = |low: usize, high: usize| json!({ "low": low, "high": high });
+    let (told, text) = rates(&world, &[]);
+    assert_eq!(told["bytes_per_second"], band(25 * MIB, 250 * MIB));
+    assert_eq!((&told["measured"], &told["bandwidth"]), (&Value::Null, &Value::Null));
+    assert!(text.contains("(assumed, --rate sets it)"), "{text}");
+
+    let (told, text) = rates(&world, &["--bandwidth", "1MiB"]);
+    assert_eq!(told["bytes_per_second"], band(MIB, MIB));
+    assert_eq!(told["bandwidth"], json!(MIB));
+    assert!(
+        text.contains("assumed, --rate sets it; no more than --bandwidth, 1.00 MiB/s"),
+        "{text}"
+    );
+    // One that holds nothing down is no part of it.
+    let (told, _) = rates(&world, &["--bandwidth", "1GiB"]);
+    assert_eq!(told["bytes_per_second"], band(25 * MIB, 250 * MIB));
+    assert_eq!(told["bandwidth"], Value::Null);
+    // It holds down what a person names, too.
+    let (told, _) = rates(&world, &["--bandwidth", "2MiB", "--rate", "1MiB..4MiB"]);
+    assert_eq!(told["bytes_per_second"], band(MIB, 2 * MIB));
+
+    remember_a_run(&world, RunState::Complete).await;
+    let (told, text) = rates(&world, &[]);
+    assert_eq!(told["bytes_per_second"], band(256 * MIB, 256 * MIB));
+    assert_eq!(
+        (&told["measured"], &told["given"]),
+        (&json!("2026-11-26T12:00:16Z"), &json!(false))
+    );
+    assert!(text.contains("measured in the run that ended at 2026-11-26T12:00:16Z"), "{text}");
+    let (told, text) = rates(&world, &["--bandwidth", "1MiB"]);
+    assert_eq!(told["bytes_per_second"], band(MIB, MIB));
+    assert!(text.contains("--rate sets another; no more than --bandwidth"), "{text}");
+    let (told, _) = rates(&world, &["--rate", "4MiB"]);
+    assert_eq!(told["bytes_per_second"], band(4 * MIB, 4 * MIB));
+    assert_eq!((&told["measured"], &told["given"]), (&Value::Null, &json!(true)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_not_over_measures_nothing() {
+    let world = World::new().await;
+    world.put("k", noise(1, 3 * MIB));
+    remember_a_run(&world, RunState::Copying).await;
+    let (told, _) = rates(&world, &[]);
+    assert_eq!(told["measured"], Value::Null);
+}
+
+/// The line of a plan's loss report that begins so, of a plan with these options; `Null` if there is none.
+fn loss_line(world: &World, beginning: &str, options: &[&str]) -> Value {
     let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
     world.source.requests().clear();
     let planned = run(world.planning_at(&from, &to, options)).last_event();
     let lines = planned.pointer("/plan/losses").and_then(Value::as_array).unwrap();
-    let is_acl = |line: &&Value| line["what"].as_str().unwrap().starts_with("ACL grants");
-    let mut found = lines.iter().filter(is_acl);
-    let line = found.next().unwrap_or_else(|| panic!("{planned}")).clone();
+    let begins = |line: &&Value| line["what"].as_str().unwrap().starts_with(beginning);
+    let mut found = lines.iter().filter(begins);
+    let line = found.next().cloned().unwrap_or_default();
     assert_eq!(found.next(), None, "{planned}");
+    line
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_what_it_knows_of_history_and_locks() {
+    let world = World::new().await;
+    world.put("k", noise(1, 100));
+    let expect = |beginning: &str, basis: Option<&str>, words: &str| {
+        let line = loss_line(&world, beginning, &["--json"]);
+        assert_eq!(line["basis"].as_str(), basis, "{line}");
+        assert!(line["what"].as_str().unwrap_or_default().contains(words), "{line}");
+    };
+    expect("version history", None, "");
+    expect("object locks", None, "");
+    for (versioning, words) in [
+        (Versioning::Enabled, "keeps versions"),
+        // What was kept once is a history, too.
+        (Versioning::Suspended, "kept versions once"),
+    ] {
+        world.here().configure(SOURCE, |bucket| bucket.versioning = versioning);
+        expect("version history", Some("bucket"), words);
+    }
+    world.here().configure(SOURCE, |bucket| bucket.object_lock = true);
+    expect("object locks", Some("bucket"), "s3:GetObjectRetention");
+    // Who may not ask must not be told that there is nothing.
+    for (operation, beginning, permission) in [
+        ("GetBucketVersioning", "version history", "s3:GetBucketVersioning"),
+        ("GetObjectLockConfiguration", "object locks", "s3:GetBucketObjectLockConfiguration"),
+    ] {
+        let fault = tranship_server::Fault::Refuse { status: 403, code: "AccessDenied" };
+        let matcher = tranship_server::Matcher::on(operation);
+        world.source.faults().add(tranship_server::Rule::new(matcher, fault));
+        expect(beginning, Some("not looked at"), permission);
+    }
+    // A copy asks for no locks.
+    world.source.requests().clear();
+    expect_outcomes(&world.copy_in_json(&[]), &[("copied", 1)]);
+    assert_eq!(world.source.requests().count("GetObjectLockConfiguration"), 0);
+}
+
+/// The line of a plan's loss report that is about ACLs, of a plan with these options.
+fn acl_line(world: &World, options: &[&str]) -> Value {
+    let line = loss_line(world, "ACL grants", options);
+    assert_ne!(line, Value::Null);
     line
 }
 

@@ -318,6 +318,28 @@ async fn plan_verify_and_doctor_take_places_and_options_from_a_stack() {
     assert!(lambda.questions().iter().all(|body| body == r#"{"tranship":"settings"}"#));
     world.expect_only_read();
 
+    // Within one store a stack passes the bytes through its workers, and the plan is of that copy.
+    world.here().put(DESTINATION, "out/other", "bytes");
+    let within = |more: Value| {
+        let mut options = json!({
+            "source": format!("s3://{SOURCE}/in/"), "destination": format!("s3://{DESTINATION}/out/"),
+            "source-endpoint": world.source.endpoint(), "source-path-style": true,
+            "destination-endpoint": world.source.endpoint(), "destination-path-style": true,
+        });
+        options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "options": options, "left_out": [] })
+    };
+    for (more, is_read, rate) in [
+        (json!({ "server-side": "never", "bandwidth": "5MiB" }), true, 5_u64 << 20),
+        (json!({}), false, 4 << 30),
+    ] {
+        let lambda = Lambda::start([Reply::of(&within(more))]).await;
+        let planned = run(lambda.command(&world, &["plan", "--stack", "photos", "--json"]));
+        let forecast = planned.last_event().pointer("/plan/forecast").cloned().unwrap();
+        assert_eq!(forecast["requests"].to_string().contains("\"GET\""), is_read, "{forecast}");
+        assert_eq!(forecast["rates"]["bytes_per_second"]["high"], rate, "{forecast}");
+    }
+
     world.refuses(
         lambda.command(&world, &["plan", "--stack", "photos", "--config", "c.toml"]),
         2,
@@ -466,6 +488,18 @@ async fn a_stacks_report_has_the_form_of_a_copys_and_tells_how_the_run_went() {
     ] {
         assert!(page.contains(text), "{text}: {page}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stacks_report_names_the_failures_of_its_status_and_where_all_are() {
+    let mut answer = status(&report(7, "complete", 9), &json!(null));
+    let failed = |n: u64| json!({ "key": format!("{n}"), "size": n, "reason": "denied" });
+    answer["failures"] = (1..=5).map(failed).collect();
+    let script = [vec![Reply::of(&answer)], parts()].concat();
+    let (json, page, ..) = reported(script, &["status"]).await;
+    assert_eq!(json["failures"], json!({ "count": 9, "first": answer["failures"] }));
+    assert_eq!(json["run"]["failures"], "reports/run/0000000000000007/");
+    assert!(page.contains("All of them: under reports/run/0000000000000007/"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -180,14 +180,18 @@ impl World {
         self.copy(&all).last_event()
     }
 
-    /// Where the ledger of a copy of the whole bucket lies by default.
-    pub(crate) fn default_ledger(&self) -> String {
+    /// A copy of the whole bucket.
+    pub(crate) fn transfer(&self) -> Transfer {
         let at = |server: &Server, bucket| Location::new(Some(&server.endpoint()), bucket, "");
-        let transfer = Transfer {
+        Transfer {
             source: at(&self.source, SOURCE),
             destination: at(&self.destination, DESTINATION),
-        };
-        format!(".local/state/tranship/{}.redb", transfer.id())
+        }
+    }
+
+    /// Where its ledger lies by default.
+    pub(crate) fn default_ledger(&self) -> String {
+        format!(".local/state/tranship/{}.redb", self.transfer().id())
     }
 
     /// All files under the home directory, by their paths in it.

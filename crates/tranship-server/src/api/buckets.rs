@@ -97,7 +97,10 @@ impl Api {
             abort_incomplete_multipart_upload: Some(AbortIncompleteMultipartUpload {
                 days_after_initiation: Some(days),
             }),
-            filter: Some(LifecycleRuleFilter { prefix: Some(String::new()), ..Default::default() }),
+            filter: Some(LifecycleRuleFilter {
+                prefix: Some(bucket.settings.abort_incomplete_prefix.clone()),
+                ..Default::default()
+            }),
             id: Some("abort-incomplete".to_owned()),
             status: ExpirationStatus::from_static(ExpirationStatus::ENABLED),
             expiration: None,

@@ -75,6 +75,9 @@ impl Api {
         };
         upload.checksum_type = checksum_type;
         let mut buckets = self.store.lock();
+        if !upload.tags.is_empty() {
+            enter(&mut buckets, &caller_of!(input), Access::Tagging)?;
+        }
         let bucket = enter(&mut buckets, &caller_of!(input), Access::Write)?;
         let upload_id = self.store.fresh_id();
         let mut output = CreateMultipartUploadOutput {

@@ -119,6 +119,9 @@ impl Api {
         let properties = properties_of!(input, self.options.metadata_limit)?;
         let tags = parse_tags(input.tagging.as_ref())?;
         let mut buckets = self.store.lock();
+        if !tags.is_empty() {
+            enter(&mut buckets, &caller_of!(input), Access::Tagging)?;
+        }
         let bucket = enter(&mut buckets, &caller_of!(input), Access::Write)?;
         Ok((properties, tags, bucket.backend))
     }

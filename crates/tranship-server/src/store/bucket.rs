@@ -38,6 +38,8 @@ pub struct BucketSettings {
     pub public: bool,
     /// The lifecycle rule that aborts incomplete uploads, if there is one; it is shown and not obeyed.
     pub abort_incomplete_after_days: Option<i32>,
+    /// The prefix of that rule's filter.
+    pub abort_incomplete_prefix: String,
     /// Whether object locks are on; it is shown and not enforced.
     pub object_lock: bool,
     /// Whether the bucket's owner owns every object, and ACLs count for nothing.

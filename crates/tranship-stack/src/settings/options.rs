@@ -57,6 +57,11 @@ impl Settings {
         if let Some(bytes) = policy.part_size_bytes {
             out.put("part-size", format!("{}MiB", bytes / MIB));
         }
+        // A stack passes all bytes through its workers, even where both sides are one store.
+        out.put("server-side", "never");
+        if let Some(bytes) = self.bandwidth_bytes_per_second {
+            out.put("bandwidth", format!("{}MiB", bytes / MIB));
+        }
         if self.prefix_list.is_some() {
             out.leave("the list of prefixes: everything under the source prefix is looked at");
         }

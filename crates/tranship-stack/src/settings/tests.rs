@@ -192,6 +192,7 @@ fn settings_are_told_in_the_words_of_the_command() {
         ("TRANSHIP_TAGS", "false"),
         ("TRANSHIP_PART_SIZE_MIB", "16"),
         ("TRANSHIP_INCLUDE_METADATA", "false"),
+        ("TRANSHIP_BANDWIDTH_MIB_PER_SECOND", "5"),
     ]);
     let told = settings.unwrap().options();
     let wanted = serde_json::json!({
@@ -210,6 +211,8 @@ fn settings_are_told_in_the_words_of_the_command() {
         "no-tags": true,
         "multipart-threshold": "64MiB",
         "part-size": "16MiB",
+        "server-side": "never",
+        "bandwidth": "5MiB",
     });
     assert_eq!(serde_json::to_value(&told.options).unwrap(), wanted);
     assert_eq!(told.left_out.len(), 2, "{told:?}");

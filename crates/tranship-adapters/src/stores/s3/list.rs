@@ -1,13 +1,13 @@
 //! Calls that read the bucket: itself, its keys, its open uploads and their parts.
 
 use aws_sdk_s3::types::{
-    BucketVersioningStatus, EncodingType, ExpirationStatus, MultipartUpload, Object,
+    BucketVersioningStatus, EncodingType, ExpirationStatus, LifecycleRule, MultipartUpload, Object,
     ObjectStorageClass, OptionalObjectAttributes, Part as ListedPart,
 };
 use tranship_core::error::{ErrorKind, StoreError};
 use tranship_core::object::{ETag, ObjectKey, PartNumber, UploadId};
 use tranship_core::store::{
-    BucketFacts, ListPage, ListRequest, Listed, OpenUpload, Part, PartPage,
+    BucketFacts, ListPage, ListRequest, Listed, OpenUpload, Part, PartPage, Versioning,
 };
 
 use super::answer::{StoredChecksum, millis};
@@ -22,37 +22,42 @@ impl S3Store {
         let head = self.send(Call::bucket("HeadBucket"), CALL_TIMEOUT, head.send()).await?;
         let versioning = self.client.get_bucket_versioning().bucket(self.bucket_name());
         let call = Call::bucket("GetBucketVersioning");
-        let versioned = match self.send(call, CALL_TIMEOUT, versioning.send()).await {
-            Ok(output) => output.status == Some(BucketVersioningStatus::Enabled),
-            // Who may not ask, or asks a store that has none or speaks of it in its own way, is safest
-            // with "no".
+        let versioning = match self.send(call, CALL_TIMEOUT, versioning.send()).await {
+            Ok(output) => match output.status {
+                None => Versioning::Never,
+                Some(BucketVersioningStatus::Enabled) => Versioning::Enabled,
+                Some(BucketVersioningStatus::Suspended) => Versioning::Suspended,
+                Some(_) => Versioning::Unknown,
+            },
+            // Who may not ask, or asks a store that speaks of it in its own way, knows nothing of it:
+            // neither that there is a history nor that there is none.
             Err(error)
                 if matches!(
                     error.kind,
                     ErrorKind::Denied | ErrorKind::Unsupported | ErrorKind::Lied
                 ) =>
             {
-                false
+                Versioning::Unknown
             }
             Err(error) => return Err(error),
         };
-        let aborts_incomplete_uploads = self.aborts_incomplete_uploads().await;
-        Ok(BucketFacts { versioned, aborts_incomplete_uploads, region: head.bucket_region })
+        let aborts_below = self.aborts_below().await;
+        Ok(BucketFacts { versioning, aborts_below, region: head.bucket_region })
     }
 
     /// Only advice depends on it, so whatever keeps it from being known is no error.
-    async fn aborts_incomplete_uploads(&self) -> Option<bool> {
+    async fn aborts_below(&self) -> Option<Vec<String>> {
         let request =
             self.client.get_bucket_lifecycle_configuration().bucket(self.bucket_name()).send();
         match self
             .send(Call::bucket("GetBucketLifecycleConfiguration"), CALL_TIMEOUT, request)
             .await
         {
-            Ok(output) => Some(output.rules.unwrap_or_default().iter().any(|rule| {
-                rule.status == ExpirationStatus::Enabled
-                    && rule.abort_incomplete_multipart_upload.is_some()
-            })),
-            Err(error) if error.kind == ErrorKind::NotFound => Some(false),
+            Ok(output) => {
+                let rules = output.rules.unwrap_or_default();
+                Some(rules.into_iter().filter_map(aborts_below).collect())
+            }
+            Err(error) if error.kind == ErrorKind::NotFound => Some(Vec::new()),
             Err(_) => None,
         }
     }
@@ -248,6 +253,27 @@ impl S3Store {
     }
 }
 
+/// The prefix below which a rule ends incomplete uploads. Amazon takes no such rule that also asks for
+/// tags or sizes, since an open upload has neither; of another store's nobody knows what it would end.
+fn aborts_below(rule: LifecycleRule) -> Option<String> {
+    if rule.status != ExpirationStatus::Enabled || rule.abort_incomplete_multipart_upload.is_none()
+    {
+        return None;
+    }
+    let Some(filter) = rule.filter else {
+        #[expect(deprecated, reason = "older rules have it, and are still obeyed")]
+        return Some(rule.prefix.unwrap_or_default());
+    };
+    let sizes = (filter.object_size_greater_than, filter.object_size_less_than);
+    if filter.tag.is_some() || sizes != (None, None) {
+        return None;
+    }
+    let Some(and) = filter.and else { return Some(filter.prefix.unwrap_or_default()) };
+    let sizes = (and.object_size_greater_than, and.object_size_less_than);
+    let is_bare = and.tags.unwrap_or_default().is_empty() && sizes == (None, None);
+    is_bare.then(|| and.prefix.unwrap_or_default())
+}
+
 fn listed(object: Object, is_encoded: bool, settings: &S3Settings) -> Result<Listed, String> {
     let text = object.key.ok_or("a listed object has no key")?;
     let key = listed_key(&text, is_encoded).ok_or_else(|| format!("key {text:?} is not UTF-8"))?;
@@ -293,4 +319,75 @@ fn open_upload(upload: MultipartUpload, is_encoded: bool) -> Result<OpenUpload, 
         initiator: upload.initiator.and_then(|initiator| initiator.id),
         key,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::types::{
+        AbortIncompleteMultipartUpload, LifecycleRuleAndOperator, LifecycleRuleFilter, Tag,
+    };
+
+    use super::*;
+
+    fn rule(filter: Option<LifecycleRuleFilter>) -> LifecycleRule {
+        let days = AbortIncompleteMultipartUpload::builder().days_after_initiation(7).build();
+        LifecycleRule::builder()
+            .status(ExpirationStatus::Enabled)
+            .abort_incomplete_multipart_upload(days)
+            .set_filter(filter)
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_rule_ends_the_uploads_below_its_prefix_and_no_others() {
+        let filter = LifecycleRuleFilter::builder;
+        let and = LifecycleRuleAndOperator::builder;
+        let tag = || Tag::builder().key("k").value("v").build().unwrap();
+        for (filter, below) in [
+            (None, Some("")),
+            (Some(filter().build()), Some("")),
+            (Some(filter().prefix("").build()), Some("")),
+            (Some(filter().prefix("logs/").build()), Some("logs/")),
+            (Some(filter().tag(tag()).build()), None),
+            (Some(filter().object_size_greater_than(1).build()), None),
+            (Some(filter().object_size_less_than(1).build()), None),
+            (Some(filter().and(and().prefix("in/").build()).build()), Some("in/")),
+            (Some(filter().and(and().prefix("in/").tags(tag()).build()).build()), None),
+            (Some(filter().and(and().object_size_less_than(9).build()).build()), None),
+        ] {
+            assert_eq!(aborts_below(rule(filter.clone())).as_deref(), below, "{filter:?}");
+        }
+        let mut off = rule(None);
+        off.status = ExpirationStatus::Disabled;
+        assert_eq!(aborts_below(off), None);
+        let mut other = rule(None);
+        other.abort_incomplete_multipart_upload = None;
+        assert_eq!(aborts_below(other), None);
+        let mut old = rule(None);
+        #[expect(deprecated, reason = "older rules have it")]
+        {
+            old.prefix = Some("in/".to_owned());
+        }
+        assert_eq!(aborts_below(old).as_deref(), Some("in/"));
+
+        let facts = |below: &[&str]| {
+            let below = below.iter().map(|prefix| (*prefix).to_owned()).collect();
+            BucketFacts { aborts_below: Some(below), ..BucketFacts::default() }
+        };
+        for (below, prefix, is_covered) in [
+            (&[][..], "", false),
+            (&[""], "", true),
+            (&[""], "in/", true),
+            (&["logs/", "in/"], "in/2024/", true),
+            (&["in/"], "in/", true),
+            // Of these keys it ends some uploads, or none.
+            (&["in/2024/"], "in/", false),
+            (&["logs/"], "", false),
+            (&["logs/"], "in/", false),
+        ] {
+            assert_eq!(facts(below).aborts_incomplete_uploads(prefix), Some(is_covered));
+        }
+        assert_eq!(BucketFacts::default().aborts_incomplete_uploads(""), None);
+    }
 }

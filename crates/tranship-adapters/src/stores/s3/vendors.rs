@@ -259,6 +259,16 @@ pub fn abiding(policy: Policy, source: &Vendor, destination: &Vendor) -> Policy 
     }
 }
 
+/// The partition of Amazon's that a region is of. Accounts, names of buckets and resources are each
+/// partition's own, and nothing but the internet leads from one to another.
+pub fn partition(region: &str) -> &'static str {
+    match region {
+        _ if region.starts_with("cn-") => "aws-cn",
+        _ if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
+}
+
 /// The host of an endpoint, without its port, in small letters.
 fn host_of(endpoint: &str) -> String {
     let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
@@ -278,6 +288,19 @@ pub enum Missing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partition_follows_the_region() {
+        for (region, name) in [
+            ("", "aws"),
+            ("eu-west-1", "aws"),
+            ("us-east-1", "aws"),
+            ("cn-north-1", "aws-cn"),
+            ("us-gov-west-1", "aws-us-gov"),
+        ] {
+            assert_eq!(partition(region), name);
+        }
+    }
 
     #[test]
     fn schemes_kinds_and_hosts_name_one_row_each() {
