@@ -47,7 +47,7 @@ impl VerifySettings {
         let (concurrency, _) = rules::memory(&layers)?;
         Ok(Self {
             transfer,
-            expected_bucket_owner: rules::owner(&layers)?,
+            expected_bucket_owner: rules::owner(&layers, &destination)?,
             conditions: rules::conditions(&layers, &destination)?,
             ca_bundle: layers.text("ca-bundle").map(PathBuf::from),
             // A list of keys is of one copy; both sides are listed whole.

@@ -47,6 +47,24 @@ impl PartialEq for Vendor {
 
 impl Eq for Vendor {}
 
+/// What a host may be told to ask of a store, and only some know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// That a certain account owns the bucket.
+    Owner,
+    /// Amazon's key management.
+    Kms,
+    /// That the requester pays.
+    Payer,
+}
+
+/// What a store lacks. Each host puts the name of its own option before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lacking {
+    pub what: String,
+    pub to_do: &'static str,
+}
+
 /// Endpoints by region; `{region}` stands for it.
 #[derive(Debug)]
 pub struct Endpoints {
@@ -82,6 +100,8 @@ pub struct Quirks {
     pub kms: bool,
     /// `ETag`s of plain writes are MD5, and those of multipart uploads the MD5 of the parts' MD5s.
     pub etags: ETags,
+    /// A request can say that who sends it pays for it.
+    pub payer: bool,
     /// `ETag`s may be qetags, which say so by their form, and are compared with what the bytes come to.
     pub qetags: bool,
     /// The vendor's own prefix of headers, beside `x-amz-`.
@@ -235,6 +255,32 @@ impl Vendor {
     pub(crate) fn class_of<'a>(&self, theirs: &'a str) -> &'a str {
         let row = self.quirks.classes.iter().find(|(name, _)| name.eq_ignore_ascii_case(theirs));
         row.map_or(theirs, |(_, amazon)| amazon)
+    /// What is wrong with asking this of the store, and what to do; `None`: it knows it. A header that a store passes
+    /// over guards nothing.
+    pub fn lacks(&self, asked: Asked) -> Option<Lacking> {
+        let (is_known, what, to_do) = match asked {
+            Asked::Owner => {
+                (self.quirks.owners, "cannot be told who must own a bucket", "leave it away")
+            }
+            Asked::Kms => (
+                self.quirks.kms,
+                "does not know Amazon's key management",
+                "leave it away, and set the bucket's own encryption",
+            ),
+            Asked::Payer => (
+                self.quirks.payer,
+                "cannot be told over Amazon's protocol that who asks pays",
+                "leave it away, and use credentials of the bucket's own account",
+            ),
+        };
+        (!is_known).then(|| Lacking { what: format!("{} {what}", self.name), to_do })
+    }
+
+    /// Whether each region has an endpoint of its own, which follows from its name.
+    pub fn is_of_regions(&self) -> bool {
+        self.endpoints.as_ref().is_some_and(|endpoints| endpoints.public.contains("{region}"))
+    }
+
     }
 
     /// This store's name of one of Amazon's classes.

@@ -20,6 +20,7 @@ const CAREFUL: Quirks = Quirks {
     etags: ETags::Md5,
     qetags: false,
     prefix: None,
+    payer: false,
     checksum: None,
     accepts_gzip: false,
     acls: Acls::Shown,
@@ -45,6 +46,7 @@ pub static AMAZON: Vendor = Vendor {
         ..CAREFUL
     },
     permissions: Permissions::Iam,
+        payer: true,
     knows_owners: true,
     bridge: None,
     documents: &[
@@ -54,6 +56,7 @@ pub static AMAZON: Vendor = Vendor {
 };
 
 /// A store of which nothing is known but that it speaks the protocol: MinIO, Ceph, and many others.
+        "https://docs.aws.amazon.com/AmazonS3/latest/userguide/RequesterPaysBuckets.html",
 /// Whether it honours conditions is seen at each write, since a refused one says so.
 pub static COMPATIBLE: Vendor = Vendor {
     kind: "s3-compatible",
@@ -61,7 +64,7 @@ pub static COMPATIBLE: Vendor = Vendor {
     name: "an S3-compatible store",
     hosts: &[],
     endpoints: None,
-    quirks: Quirks { checksums: true, owners: true, kms: true, ..CAREFUL },
+    quirks: Quirks { checksums: true, owners: true, kms: true, payer: true, ..CAREFUL },
     permissions: Permissions::Iam,
     knows_owners: false,
     bridge: None,
