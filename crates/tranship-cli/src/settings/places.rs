@@ -52,6 +52,7 @@ pub(super) fn read(layers: &Layers, side: &'static str) -> Result<SideSettings, 
         vendor,
         list_version: layers.word(&option("list-version"), &LIST_VERSIONS)?,
         list_encoding: layers.switch(&option("list-encoding"))?,
+        checksums: layers.switch(&option("checksums"))?,
         bucket_endpoint: bucket_endpoint(layers, side, given)?,
         region,
         profile,
@@ -61,7 +62,6 @@ pub(super) fn read(layers: &Layers, side: &'static str) -> Result<SideSettings, 
     })
 }
 
-/// Whose store it is: by the scheme, or, behind `s3://`, by the endpoint's host.
 fn requester_pays(
     layers: &Layers,
     side: &'static str,
@@ -75,6 +75,7 @@ fn requester_pays(
     Ok(is_on)
 }
 
+/// Whose store it is: by the scheme, or, behind `s3://`, by the endpoint's host.
 fn vendor(
     layers: &Layers,
     side: &'static str,

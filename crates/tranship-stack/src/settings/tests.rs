@@ -293,6 +293,7 @@ fn the_kind_of_the_destination_decides_its_endpoint_and_what_is_asked_of_it() {
 #[test]
 fn facts_go_before_what_is_known_of_a_kind() {
     let facts = "source-list-version=1,source-list-encoding=false,source-path-style=true,\
+        source-checksums=false,destination-checksums=true,\
         destination-list-version=1,destination-list-encoding=true,destination-path-style=false,\
         destination-conditions=true,multipart-threshold=5GiB";
     let settings = read(&[
@@ -305,6 +306,7 @@ fn facts_go_before_what_is_known_of_a_kind() {
     .unwrap();
     assert_eq!(settings.source.facts.list_version, Some(ListVersion::V1));
     assert_eq!(settings.destination.facts.list_encoding, Some(true));
+    assert_eq!(settings.source.facts.checksums, Some(false));
     assert!(settings.policy.fenced, "it was seen to honour conditions");
     assert_eq!(settings.policy.multipart_threshold_bytes, 5 << 30);
     // Every fact is told to the command.

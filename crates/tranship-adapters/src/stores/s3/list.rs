@@ -25,15 +25,8 @@ impl S3Store {
         let versioned = match self.send(call, CALL_TIMEOUT, versioning.send()).await {
             Ok(output) => output.status == Some(BucketVersioningStatus::Enabled),
             // Who may not ask, or asks a store that has none or speaks of it in its own way, is safest
-            // with "no".
-            Err(error)
-                if matches!(
-                    error.kind,
-                    ErrorKind::Denied | ErrorKind::Unsupported | ErrorKind::Lied
-                ) =>
-            {
-                false
-            }
+            // with "no": only advice and deletes depend on it.
+            Err(error) if !error.kind.is_of_the_way() => false,
             Err(error) => return Err(error),
         };
         let aborts_incomplete_uploads = self.aborts_incomplete_uploads().await;
@@ -137,7 +130,9 @@ impl S3Store {
             .bucket(self.bucket_name())
             .max_keys(i32::from(request.limit))
             .set_encoding_type(self.encoding())
-            .set_optional_object_attributes(self.quirks().checksums.then(|| vec![restores]));
+            .set_optional_object_attributes(
+                self.settings.sends_checksums().then(|| vec![restores]),
+            );
         if !request.prefix.is_empty() {
             list = list.prefix(&request.prefix);
         }
