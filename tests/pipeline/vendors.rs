@@ -2,16 +2,21 @@
 //! table, against a server that speaks as the vendor documents.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use tranship_adapters::clock::SystemClock;
 use tranship_adapters::stores::s3::vendors::{AMAZON, Vendor, abiding};
 use tranship_adapters::stores::s3::{S3Settings, S3Store};
 use tranship_cli::engine::Parts;
 use tranship_core::location::{Location, Transfer};
 use tranship_core::loss::Loss;
+use tranship_core::object::Millis;
 use tranship_core::outcome::Outcome;
-use tranship_core::policy::{DeleteGuard, Policy};
-use tranship_core::room::MetadataRoom;
+use tranship_core::policy::{Compare, DeleteGuard, Filter, Policy};
+use tranship_core::room::{MetadataRoom, ObjectRoom};
+use tranship_core::verify::tally::{Conclusion, Tally};
+use tranship_core::verify::walk::{KEYS_BEFORE_SPLIT, Plan, Verification, Window};
 use tranship_server::{Dialect, Fault, Matcher, Properties, Rule, Server, ServerOptions};
 use tranship_tests::keys::HOSTILE;
 use tranship_tests::rig::{self, MIB, Report, credentials, noise, settings_at};
@@ -118,6 +123,32 @@ impl Pair {
         rig::run(self.parts(policy), None).await.unwrap()
     }
 
+    /// Compares both sides, as `verify` does.
+    async fn verify(&self, deep: bool) -> Tally {
+        let plan = Plan {
+            transfer: self.parts(Policy::default()).transfer,
+            filter: Filter::default(),
+            deep,
+            source_lists_links: self.source.vendor.quirks.lists_links,
+            workers: 1,
+            streams: 4,
+            keys_before_split: KEYS_BEFORE_SPLIT,
+        };
+        let here = Arc::new(S3Store::connect(self.source.settings()).await.unwrap());
+        let there = Arc::new(S3Store::connect(self.destination.settings()).await.unwrap());
+        let clock = Arc::new(SystemClock::new());
+        let verification = Verification::new(plan, here, there, clock, Arc::default());
+        let tally = Arc::new(Mutex::new(Tally::new("", Millis(0))));
+        let told = tally.clone();
+        let tell = move |window: Window| {
+            told.lock().unwrap().add(&window);
+            Ok(())
+        };
+        verification.work(&tell).await.unwrap();
+        drop(tell);
+        Arc::into_inner(tally).unwrap().into_inner().unwrap()
+    }
+
     /// Copies every hostile key that a store of this kind can have, and finds all equal the next time.
     async fn expect_hostile_keys_to_arrive(&self, scheme: &str) {
         let mut objects = 0;
@@ -170,13 +201,15 @@ fn may_have(scheme: &str, key: &str) -> bool {
     let is_listed_bare = scheme == "kodo" && key.contains(['\u{7}', '\t', '\n', '\r']);
     let begins_wrong = matches!(scheme, "oss" | "cos") && key.starts_with(['/', '\\']);
     let has_lines = scheme == "gs" && key.contains(['\n', '\r']);
-    !is_listed_bare && !begins_wrong && !has_lines
+    let is_reserved = scheme == "gs" && matches!(key, "." | "..");
+    !is_listed_bare && !begins_wrong && !has_lines && !is_reserved
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_adapter_conforms_with_each_vendors_store() {
     let all: fn(&str) -> bool = |_| true;
-    let no_lines: fn(&str) -> bool = |key| !key.contains(['\n', '\r', '\t', '\u{7}']);
+    let no_lines: fn(&str) -> bool =
+        |key| !key.contains(['\n', '\r', '\t', '\u{7}']) && !matches!(key, "." | "..");
     for (dialect, scheme) in DIALECTS {
         for native_headers in [false, true] {
             let side = Side::start(dialect, scheme, native_headers).await;
@@ -345,6 +378,107 @@ async fn links_and_appendable_objects_arrive_as_plain_ones_and_are_counted() {
     assert_eq!(lost, [(Loss::Appendable, 1), (Loss::Link, 1)]);
 }
 
+/// The second run finds the copies of links equal, though a listing says that a link has no bytes; so does a
+/// verification, of which a link that leads elsewhere since is a difference.
+#[tokio::test(flavor = "multi_thread")]
+async fn links_are_equal_to_their_copies_from_then_on() {
+    for native_headers in [false, true] {
+        let pair = Pair::from(Dialect::Oss, "oss", native_headers).await;
+        let (store, bucket) = (pair.source.server.store(), pair.source.bucket);
+        pair.source.put("empty", "");
+        pair.source.put("goal", noise(1, 700));
+        pair.source.put("large goal", noise(2, 8 * MIB));
+        for (link, goal) in [("a", "goal"), ("b", "large goal"), ("c", "empty")] {
+            store.put_symlink(bucket, &format!("link/{link}"), goal, Properties::default());
+        }
+        pair.copy(in_parts()).await.expect(&[("copied", 6)]);
+        let written = pair.destination.server.requests().count("PutObject");
+        pair.copy(in_parts()).await.expect(&[("equal", 6)]);
+        assert_eq!(pair.destination.server.requests().count("PutObject"), written);
+        for deep in [false, true] {
+            let tally = pair.verify(deep).await;
+            assert_eq!(tally.conclusion(false), Conclusion::Equal, "{deep}: {tally:?}");
+        }
+        store.put_symlink(bucket, "link/c", "goal", Properties::default());
+        for deep in [false, true] {
+            let tally = pair.verify(deep).await;
+            assert_eq!(tally.conclusion(false), Conclusion::Different, "{deep}: {tally:?}");
+        }
+    }
+}
+
+/// A link that leads nowhere, or to another link, fails with its reason, at once and alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn links_that_lead_nowhere_fail_with_their_reason() {
+    let pair = Pair::from(Dialect::Oss, "oss", true).await;
+    let (store, bucket) = (pair.source.server.store(), pair.source.bucket);
+    pair.source.put("goal", noise(1, 700));
+    for (link, goal) in [("a", "nowhere"), ("b", "c"), ("c", "goal"), ("d", "nowhere")] {
+        store.put_symlink(bucket, link, goal, Properties::default());
+    }
+    // Here a copy is asked for evidence first, and a HEAD has no body that would say why.
+    pair.destination.put("d", "");
+    let nowhere = "what it points to is not there";
+    let says = BTreeMap::from([("a", nowhere), ("b", "another link"), ("d", nowhere)]);
+    for compare in [Compare::ETag, Compare::Metadata] {
+        let before = pair.source.server.requests().count("GetObject");
+        let report = pair.copy(Policy { compare, ..Policy::default() }).await;
+        assert_eq!(report.objects(Outcome::Failed), 3, "{report:?}");
+        assert_eq!(report.failures.len(), 3);
+        for note in &report.failures {
+            let (key, reason) = (note.key.as_str(), note.reason.as_deref().unwrap());
+            assert!(reason.contains(says[key]), "{key}: {reason}");
+            assert!(reason.contains("at the source"), "{key}: {reason}");
+        }
+        let asked = pair.source.server.requests().count("GetObject") - before;
+        assert!(asked <= 6, "nothing was tried again: {asked}");
+    }
+    assert_eq!(pair.destination.read("c"), pair.source.read("goal"));
+}
+
+/// What the store gives out over a domain of the bucket's own alone is named, and halts nothing however much
+/// of it there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_the_default_domain_does_not_give_out_fail_alone() {
+    let pair = Pair::from(Dialect::Cos, "cos", true).await;
+    for n in 0..20 {
+        pair.source.put(&format!("a/{n}.apk"), noise(n, 300));
+        pair.source.put(&format!("b/{n}"), noise(n, 300));
+    }
+    pair.source.put("c/large.ipa", noise(1, 8 * MIB));
+    let report = pair.copy(Policy { failures_max: 2, ..in_parts() }).await;
+    report.expect(&[("copied", 20), ("failed", 21)]);
+    for note in &report.failures {
+        let reason = note.reason.as_deref().unwrap();
+        let says = reason.contains("DownloadForbidden") && reason.contains("a domain of their own");
+        assert!(says, "{}: {reason}", note.key);
+    }
+    let open = pair.destination.server.store().open_uploads(pair.destination.bucket);
+    assert_eq!(open, []);
+}
+
+/// The store lays a disposition of its own over the object's, which is then not known.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disposition_that_the_store_hides_is_counted_as_lost() {
+    for native_headers in [false, true] {
+        let pair = Pair::from(Dialect::Cos, "cos", native_headers).await;
+        let content_disposition = Some("inline; filename=a".to_owned());
+        let properties = Properties { content_disposition, ..Properties::default() };
+        let store = pair.source.server.store();
+        store.put_with(pair.source.bucket, "small", noise(1, 700), properties.clone(), vec![]);
+        store.put_with(pair.source.bucket, "large", noise(2, 8 * MIB), properties, vec![]);
+        let report = pair.copy(in_parts()).await;
+        report.expect(&[("copied", 2)]);
+        let losses = report.run.totals.unwrap().losses;
+        assert!(losses.iter().any(|lost| lost == (Loss::Disposition, 2)), "{losses:?}");
+        for key in ["small", "large"] {
+            let store = pair.destination.server.store();
+            let there = store.get(pair.destination.bucket, key).unwrap();
+            assert_eq!(there.properties.content_disposition, None, "{key}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tags_are_counted_as_lost_where_the_destination_has_none() {
     for (dialect, scheme) in DIALECTS {
@@ -474,5 +608,66 @@ async fn metadata_that_a_vendor_does_not_take_fails_its_object_with_a_reason() {
         let says = |note: &str| codes.iter().any(|code| note.contains(code));
         assert!(report.failures.iter().all(|note| says(note.reason.as_deref().unwrap())));
         assert_eq!(pair.destination.keys(), ["fits"], "{scheme}");
+    }
+}
+
+/// A destination, a key that it takes to the last byte, and those that it does not, each with what is said of it.
+type Keys = (Dialect, &'static str, usize, &'static [(&'static str, &'static str)]);
+const KEYS: [Keys; 3] = [
+    (Dialect::Oss, "oss", 1_023, &[("/a", "begins with /"), ("\\a", "begins with \\")]),
+    (Dialect::Cos, "cos", 850, &[("/a", "begins with /"), ("a\u{18}b", "has the character")]),
+    (
+        Dialect::Gcs,
+        "gs",
+        1_024,
+        &[
+            ("..", "may be .."),
+            (".well-known/acme-challenge/a", "begins with .well-known"),
+            ("a\nb", "has the character"),
+        ],
+    ),
+];
+
+/// What a vendor documents of keys and sizes fails its object with a reason before anything is sent, and a plan says
+/// the same. Where the row says too much, the store refuses, and the outcome is the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_sizes_that_a_vendor_does_not_take_fail_with_a_reason() {
+    for (dialect, scheme, longest, refused) in KEYS {
+        let pair = Pair::to(dialect, scheme, false).await;
+        let fits = "k".repeat(longest);
+        pair.source.put(&fits, "bytes");
+        let mut says: BTreeMap<String, &str> =
+            refused.iter().map(|(key, says)| ((*key).to_owned(), *says)).collect();
+        if longest < 1_024 {
+            says.insert("l".repeat(longest + 1), "choose a shorter destination prefix");
+        }
+        for key in says.keys() {
+            pair.source.put(key, noise(1, 50));
+        }
+        pair.source.put("too large", noise(2, 9 * MIB));
+        says.insert("too large".to_owned(), "and the destination takes 8388608");
+        let failed = u64::try_from(says.len()).unwrap();
+        let limited = |dry_run: bool| {
+            let mut parts = pair.parts(Policy { dry_run, ..in_parts() });
+            parts.policy.objects.size_bytes = 8 << 20;
+            parts
+        };
+        for dry_run in [true, false] {
+            let report = rig::run(limited(dry_run), None).await.unwrap();
+            report.expect(&[("copied", 1), ("failed", failed)]);
+            for note in &report.failures {
+                let (reason, says) = (note.reason.as_deref().unwrap(), says[note.key.as_str()]);
+                assert!(reason.contains(says), "{scheme} {}: {reason}", note.key);
+            }
+            let asked = pair.destination.server.requests();
+            let written = asked.count("PutObject") + asked.count("CreateMultipartUpload");
+            assert_eq!(written, u64::from(!dry_run), "{scheme}");
+        }
+        assert_eq!(pair.destination.keys(), [fits.as_str()], "{scheme}");
+        let mut parts = pair.parts(in_parts());
+        parts.policy.objects = ObjectRoom::WHOLE;
+        let report = rig::run(parts, None).await.unwrap();
+        report.expect(&[("equal", 1), ("copied", 1), ("failed", failed - 1)]);
+        assert_eq!(pair.destination.keys(), [fits.as_str(), "too large"], "{scheme}");
     }
 }

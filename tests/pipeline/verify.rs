@@ -102,6 +102,7 @@ async fn walk(seed: u64) -> Told {
         transfer,
         filter: Filter::default(),
         deep,
+        source_lists_links: false,
         workers,
         streams: 3,
         keys_before_split: 1 + chance.below(5),

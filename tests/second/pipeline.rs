@@ -253,6 +253,7 @@ async fn conclusion(source: &Side, destination: &Side) -> Conclusion {
         transfer: between(source, destination),
         filter: Filter::default(),
         deep: true,
+        source_lists_links: false,
         workers: 1,
         streams: 4,
         keys_before_split: KEYS_BEFORE_SPLIT,

@@ -191,6 +191,7 @@ FLAWS = {
     "no rule for arm64": lambda s: s.template["Rules"].pop("FleetIsOfArm64"),
     "a default type of the other architecture": lambda s: s.template["Parameters"]["FleetInstanceType"].update(Default="t3.small"),
     "a source without a region": lambda s: s.template["Rules"]["SourceIsAStore"]["Assertions"].pop(0),
+    "an owner that the destination is never told of": lambda s: s.template["Rules"]["DestinationIsAStore"]["Assertions"].pop(2),
     "a destination that nobody has keys for": lambda s: s.template["Rules"]["DestinationIsAStore"]["Assertions"].pop(),
     "no rule for the kind of the destination": lambda s: s.template["Rules"].pop("DestinationIsAStore"),
     "a kind that the functions do not know": lambda s: s.template["Parameters"]["DestinationKind"]["AllowedValues"].append("azure-blob"),

@@ -798,7 +798,7 @@ def the_fleets_parameters_fit(stack):
 
 
 def a_side_is_a_store_that_can_be_reached(stack):
-    """A kind without the region that its endpoint follows from, or without keys, is refused before anything is made."""
+    """A kind without the region that its endpoint follows from, without keys, or with what it does not know, is refused before anything is made."""
     of_region = ["alibaba-oss", "tencent-cos", "qiniu-kodo"]
     for side in ("Source", "Destination"):
         named = lambda what: {"Fn::Not": [{"Fn::Equals": [{"Ref": side + what}, ""]}]}
@@ -806,9 +806,13 @@ def a_side_is_a_store_that_can_be_reached(stack):
         keys = [other_than([*of_region, "google-gcs"]), named("Credentials")]
         if side == "Source":
             keys.append({"Fn::Equals": [{"Ref": "SourceInCurrentAccount"}, "false"]})
+            unknown = [{"Fn::Equals": [{"Ref": "SourceRequesterPays"}, "false"]}]
+        else:
+            unknown = [{"Fn::Equals": [{"Ref": "DestinationExpectedOwner"}, ""]}, {"Fn::Not": [{"Fn::Equals": [{"Ref": "DestinationSse"}, "aws:kms"]}]}]
         wanted = [
             [other_than(of_region), named("Region"), named("Endpoint")],
             [{"Fn::Not": [{"Fn::Equals": [{"Ref": side + "Kind"}, "s3-compatible"]}]}, named("Endpoint")],
+            *([other_than([*of_region, "google-gcs"]), one] for one in unknown),
             keys,
         ]
         rule = stack.template["Rules"].get(side + "IsAStore", {})

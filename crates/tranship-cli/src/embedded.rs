@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tranship_adapters::stores::s3::vendors::abiding;
+use tranship_adapters::stores::s3::vendors::{Vendor, abiding};
 use tranship_adapters::stores::s3::{S3Settings, Sse as StoreSse, check_ca_bundle};
 use tranship_core::error::{Disposition, ErrorKind, LedgerError, StoreError};
 use tranship_core::finder::KeyLines;
@@ -347,13 +347,13 @@ pub(crate) fn failure(error: EngineError) -> Failure {
             "mend it, and run the same command again; it goes on where it stopped",
         ),
         EngineError::Store(_) => Failure::new(Exit::Other, what, "run the same command again"),
-        EngineError::Side(side, error) => {
+        EngineError::Side(side, vendor, error) => {
             let exit = match error.disposition() {
                 Disposition::Halt => Exit::Halted,
                 Disposition::Permanent => Exit::Usage,
                 Disposition::Retry | Disposition::Replan => Exit::Other,
             };
-            let advice = advice(side, &error);
+            let advice = advice(side, vendor, &error);
             let remedy = if advice.is_empty() {
                 "nothing was written".to_owned()
             } else {
@@ -365,8 +365,11 @@ pub(crate) fn failure(error: EngineError) -> Failure {
 }
 
 /// What to do about a side that cannot be used.
-pub(crate) fn advice(side: Side, error: &StoreError) -> String {
+pub(crate) fn advice(side: Side, vendor: &Vendor, error: &StoreError) -> String {
     match error.kind {
+        ErrorKind::NoSuchBucket if vendor.is_of_regions() => format!(
+            "create the bucket, or correct its name or --{side}-region, since no bucket of another region is seen from here"
+        ),
         ErrorKind::NoSuchBucket => {
             format!("create the bucket, or correct its name or --{side}-endpoint")
         }
@@ -459,6 +462,7 @@ pub(crate) fn side(side: &SideSettings, pem: Option<&[u8]>) -> S3Settings {
         path_style: side.path_style.unwrap_or(side.vendor.quirks.path_style),
         list_version: side.list_version,
         list_encoding: side.list_encoding,
+        checksums: side.checksums,
         anonymous: side.anonymous,
         requester_pays: side.requester_pays,
         profile: side.profile.clone(),

@@ -11,9 +11,10 @@ use tranship_adapters::embedded::{EmbeddedFile, OpenError};
 use tranship_adapters::ledgers::looking::LookingLedger;
 use tranship_adapters::ledgers::memory::MemoryLedger;
 use tranship_adapters::queues::memory::MemoryQueue;
+use tranship_adapters::stores::s3::vendors::Vendor;
 use tranship_adapters::stores::s3::{S3Settings, S3Store};
 use tranship_core::breakdown::{self, Breakdown};
-use tranship_core::error::{Disposition, ErrorKind, LedgerError, StageError, StoreError};
+use tranship_core::error::{Disposition, LedgerError, StageError, StoreError};
 use tranship_core::finder::{self, KeyLines};
 use tranship_core::forecast::{self, Measured};
 use tranship_core::link::Link;
@@ -80,8 +81,8 @@ impl std::fmt::Display for Side {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// Found before the run began: nothing was written.
-    #[error("the {0} cannot be used: {1}")]
-    Side(Side, StoreError),
+    #[error("the {0} cannot be used: {2}")]
+    Side(Side, &'static Vendor, StoreError),
     #[error(transparent)]
     Ledger(#[from] OpenError),
     #[error(transparent)]
@@ -150,11 +151,12 @@ impl Engine {
                 policy.server_side = ServerSide::Always;
             }
         }
+        let vendors = (parts.source.vendor(), parts.destination.vendor());
         let from = Arc::new(connect(Side::Source, parts.source).await?);
         let source: Arc<dyn ObjectStore> = from.clone();
         let destination: Arc<dyn ObjectStore> =
             Arc::new(connect(Side::Destination, parts.destination).await?);
-        let (here, there) = preflight(&parts.transfer, &*source, &*destination).await?;
+        let (here, there) = preflight(&parts.transfer, vendors, &*source, &*destination).await?;
         let mut for_plan = ForPlan::default();
         if policy.dry_run {
             for_plan.source_locks = Some(patiently(|| from.has_object_locks()).await);
@@ -334,7 +336,8 @@ fn in_memory(
 }
 
 pub(crate) async fn connect(side: Side, settings: S3Settings) -> Result<S3Store, EngineError> {
-    S3Store::connect(settings).await.map_err(|error| EngineError::Side(side, error))
+    let vendor = settings.vendor();
+    S3Store::connect(settings).await.map_err(|error| EngineError::Side(side, vendor, error))
 }
 
 /// A run that is still open has no totals of its own yet; a person wants to see how far it came.
@@ -376,6 +379,7 @@ where
 /// Both buckets are there, may be listed, and answer; what they say about themselves.
 async fn preflight(
     transfer: &Transfer,
+    vendors: (&'static Vendor, &'static Vendor),
     source: &dyn ObjectStore,
     destination: &dyn ObjectStore,
 ) -> Result<(BucketFacts, BucketFacts), EngineError> {
@@ -385,7 +389,10 @@ async fn preflight(
         ..ListRequest::default()
     };
     let here = first(&transfer.source.prefix);
-    let at = |side| move |error| EngineError::Side(side, error);
+    let at = |side| {
+        let vendor = if side == Side::Source { vendors.0 } else { vendors.1 };
+        move |error| EngineError::Side(side, vendor, error)
+    };
     let listed = patiently(|| source.list(&here)).await.map_err(at(Side::Source))?;
     let there = first(&transfer.destination.prefix);
     patiently(|| destination.list(&there)).await.map_err(at(Side::Destination))?;
@@ -411,10 +418,9 @@ async fn may_read(source: &dyn ObjectStore, listed: &ListPage) -> Result<(), Sto
 async fn facts(store: &dyn ObjectStore) -> Result<BucketFacts, StoreError> {
     match patiently(|| store.bucket()).await {
         Ok(facts) => Ok(facts),
-        // Listing works; a policy that hides the bucket's own settings is common, and no reason to stop.
-        Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::Unsupported) => {
-            Ok(BucketFacts::default())
-        }
+        // Listing works; a policy that hides the bucket's own settings is common, and no reason to stop. Neither is a
+        // store that has none.
+        Err(error) if !error.kind.is_of_the_way() => Ok(BucketFacts::default()),
         Err(error) => Err(error),
     }
 }

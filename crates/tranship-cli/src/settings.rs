@@ -127,6 +127,7 @@ pub struct SideSettings {
     /// `None`: the vendor's.
     pub list_version: Option<ListVersion>,
     pub list_encoding: Option<bool>,
+    pub checksums: Option<bool>,
     /// The endpoint is a domain of the bucket's own.
     pub bucket_endpoint: bool,
     pub region: Option<String>,

@@ -51,6 +51,7 @@ pub async fn verify(settings: VerifySettings, reporter: Reporter) -> Result<Exit
         transfer: settings.transfer.clone(),
         filter: filter(&settings.select)?,
         deep: settings.deep,
+        source_lists_links: settings.source.vendor.quirks.lists_links,
         workers: Limits::default().scans_max.min(streams),
         streams,
         keys_before_split: KEYS_BEFORE_SPLIT,
@@ -96,6 +97,7 @@ async fn open(
     how: S3Settings,
     settings: &VerifySettings,
 ) -> Result<Arc<dyn ObjectStore>, Failure> {
+    let vendor = how.vendor();
     let store: S3Store = connect(which, how).await.map_err(failure)?;
     let prefix = match which {
         Side::Source => settings.transfer.source.prefix.clone(),
@@ -104,7 +106,7 @@ async fn open(
     let first = ListRequest { prefix, limit: 1, ..ListRequest::default() };
     patiently(|| store.list(&first))
         .await
-        .map_err(|error| failure(EngineError::Side(which, error)))?;
+        .map_err(|error| failure(EngineError::Side(which, vendor, error)))?;
     Ok(Arc::new(store))
 }
 

@@ -40,6 +40,8 @@ pub enum ErrorKind {
     ClockSkewed,
     /// The bucket is in another region; the message names it.
     WrongRegion,
+    /// The bucket stands where the store does not want it: in the path, or in the host's name.
+    WrongAddress,
     /// The encryption key is disabled, or may not be used.
     Encryption,
     /// The request can never succeed as it is.
@@ -81,6 +83,7 @@ impl ErrorKind {
             | Self::Unauthenticated
             | Self::ClockSkewed
             | Self::WrongRegion
+            | Self::WrongAddress
             | Self::Encryption => Disposition::Halt,
         }
     }
@@ -88,6 +91,21 @@ impl ErrorKind {
     /// Whether other credentials may get another answer.
     pub fn is_about_credentials(self) -> bool {
         matches!(self, Self::Denied | Self::Unauthenticated)
+    }
+
+    /// Whether it is about the way to the store, which every call takes, or about what may pass: then it is to be
+    /// heeded even of a question whose answer nothing depends on.
+    pub fn is_of_the_way(self) -> bool {
+        matches!(
+            self,
+            Self::Throttled
+                | Self::Unavailable
+                | Self::NoSuchBucket
+                | Self::Unauthenticated
+                | Self::ClockSkewed
+                | Self::WrongRegion
+                | Self::WrongAddress
+        )
     }
 
     /// Whether a write that was answered so may have taken effect all the same.

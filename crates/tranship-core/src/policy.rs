@@ -3,7 +3,7 @@
 use regex::RegexSet;
 
 use crate::object::{ETag, ETagForm, Millis, ObjectKey};
-use crate::room::MetadataRoom;
+use crate::room::{MetadataRoom, ObjectRoom};
 
 /// When two objects are held to be equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +109,8 @@ pub struct Policy {
     pub large_object_bytes: Option<u64>,
     /// What the destination takes of user metadata.
     pub room: MetadataRoom,
+    /// What it takes of keys and bytes.
+    pub objects: ObjectRoom,
     /// Whether the destination honours conditions on writes.
     pub fenced: bool,
     /// Whether the source's `ETag`s of the form `…-N` follow from the MD5s of its parts, so that a copy
@@ -207,6 +209,7 @@ impl Default for Policy {
             part_size_bytes: None,
             large_object_bytes: None,
             room: MetadataRoom::ASSUMED,
+            objects: ObjectRoom::WHOLE,
             fenced: true,
             composites_follow: true,
             source_lists_late: false,

@@ -171,6 +171,7 @@ pub fn is_final(kind: ErrorKind) -> bool {
             | ErrorKind::ClockSkewed
             | ErrorKind::Encryption
             | ErrorKind::WrongRegion
+            | ErrorKind::WrongAddress
             | ErrorKind::NoSuchBucket
     )
 }

@@ -1,8 +1,9 @@
-//! What a destination takes of user metadata. Nothing of it is ever dropped: what does not fit fails its object.
+//! What a destination takes: of user metadata, of keys, of bytes. Nothing is ever dropped or bent: what does not fit
+//! fails its object.
 
 use std::collections::BTreeMap;
 
-use crate::object::escape;
+use crate::object::{KEY_LENGTH_MAX_BYTES, OBJECT_SIZE_MAX_BYTES, ObjectKey, escape};
 
 /// What a destination's vendor documents, in bytes. Text beyond ASCII may take more on its way, so whatever is
 /// refused here would be refused there, too, and what fits here is still judged there.
@@ -87,9 +88,105 @@ impl Default for MetadataRoom {
     }
 }
 
+/// What a destination's vendor documents of keys, and of the size of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObjectRoom {
+    pub key_bytes: usize,
+    /// No key begins with one of these.
+    pub not_first: &'static [&'static str],
+    /// No key holds one of these.
+    pub not_within: &'static [char],
+    /// No key is one of these.
+    pub not_whole: &'static [&'static str],
+    pub size_bytes: u64,
+}
+
+impl ObjectRoom {
+    /// What the protocol itself can express.
+    pub const WHOLE: Self = Self {
+        key_bytes: KEY_LENGTH_MAX_BYTES,
+        not_first: &[],
+        not_within: &[],
+        not_whole: &[],
+        size_bytes: OBJECT_SIZE_MAX_BYTES,
+    };
+
+    /// Why the destination can have no such key; `None`: it can.
+    pub fn refuses_key(&self, key: &ObjectKey) -> Option<String> {
+        let text = key.as_str();
+        let (has, most) = (text.len(), self.key_bytes);
+        if has > most {
+            return Some(format!(
+                "the key has {has} bytes at the destination, which takes {most}: choose a shorter destination prefix"
+            ));
+        }
+        if let Some(first) = self.not_first.iter().find(|first| text.starts_with(**first)) {
+            return Some(format!(
+                "the key begins with {first} at the destination, where none may: choose a destination prefix"
+            ));
+        }
+        if self.not_whole.contains(&text) {
+            return Some(format!(
+                "no key at the destination may be {text}: choose a destination prefix"
+            ));
+        }
+        let held = self.not_within.iter().find(|held| text.contains(**held))?;
+        let held = escape(&held.to_string());
+        Some(format!(
+            "the key has the character {held}, which none at the destination may: rename it at the source"
+        ))
+    }
+
+    /// Why the destination can have no object of so many bytes; `None`: it can.
+    pub fn refuses_size(&self, bytes: u64) -> Option<String> {
+        let most = self.size_bytes;
+        (bytes > most).then(|| {
+            format!("an object of {bytes} bytes, and the destination takes {most}: leave it out with a filter, or cut it at the source")
+        })
+    }
+}
+
+impl Default for ObjectRoom {
+    fn default() -> Self {
+        Self::WHOLE
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_and_sizes_that_do_not_fit_are_named_and_the_last_that_fit_are_taken() {
+        let room = ObjectRoom {
+            key_bytes: 10,
+            not_first: &["/", "\\"],
+            not_within: &['\n'],
+            not_whole: &[".."],
+            size_bytes: 100,
+        };
+        for (key, says) in [
+            ("0123456789", None),
+            ("a/b\\c", None),
+            ("...", None),
+            ("0123456789a", Some("has 11 bytes at the destination, which takes 10")),
+            ("ééééé\u{e9}", Some("has 12 bytes")),
+            ("/a", Some("begins with /")),
+            ("\\a", Some("begins with \\")),
+            ("..", Some("may be ..")),
+            ("a\nb", Some("\\n")),
+        ] {
+            let why = room.refuses_key(&ObjectKey::new(key));
+            assert_eq!(why.is_some(), says.is_some(), "{key:?}: {why:?}");
+            assert!(
+                says.is_none_or(|says| why.as_ref().is_some_and(|why| why.contains(says))),
+                "{key:?}: {why:?}"
+            );
+            assert_eq!(ObjectRoom::WHOLE.refuses_key(&ObjectKey::new(key)), None);
+        }
+        assert_eq!(room.refuses_size(100), None);
+        assert!(room.refuses_size(101).is_some_and(|why| why.contains("takes 100")));
+    }
 
     #[test]
     fn what_does_not_fit_is_named_and_the_last_byte_that_fits_is_taken() {

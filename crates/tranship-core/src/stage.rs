@@ -62,13 +62,17 @@ impl Stage {
 
     /// The destination's key of a source key, or why it has none.
     pub fn destination_key(&self, key: &ObjectKey) -> Result<ObjectKey, StoreError> {
-        self.transfer.destination_key(key).ok_or_else(|| {
-            StoreError::new(
-                ErrorKind::Invalid,
-                format!("map {key} to {}", self.transfer.destination.display()),
-                "the key is not under the source prefix, or with the destination prefix it is longer than 1,024 bytes; choose a shorter destination prefix",
-            )
-        })
+        let cannot = |why: String| {
+            let context = format!("map {key} to {}", self.transfer.destination.display());
+            StoreError::new(ErrorKind::Invalid, context, why)
+        };
+        let mapped = self.transfer.destination_key(key).ok_or_else(|| {
+            cannot("the key is not under the source prefix, or with the destination prefix it is longer than 1,024 bytes; choose a shorter destination prefix".to_owned())
+        })?;
+        match self.policy.objects.refuses_key(&mapped) {
+            Some(why) => Err(cannot(why)),
+            None => Ok(mapped),
+        }
     }
 
     /// What a key's outcome is counted under, where accounts are kept by prefix.

@@ -329,3 +329,16 @@ pub(crate) async fn source_is_gone(stage: &Stage, key: &ObjectKey) -> Result<boo
         Err(error) => Err(error),
     }
 }
+
+/// Why a key that is listed is not there for a HEAD, whose answer has no body to say it in. That of a GET
+/// has one: a link may lead nowhere.
+pub(crate) async fn why_not_there(stage: &Stage, key: &ObjectKey) -> StoreError {
+    let answer = stage.retried(|| stage.source.get(key, None, None)).await;
+    match stage.judged(answer) {
+        Err(error) if !matches!(error.kind, ErrorKind::NotFound | ErrorKind::NoSuchKey) => error,
+        Ok(_) | Err(_) => {
+            let text = "a HEAD says that it is not there, the listing says that it is";
+            StoreError::new(ErrorKind::Lied, format!("HeadObject {key}"), text)
+        }
+    }
+}

@@ -177,8 +177,8 @@ struct Vendor {
     etags: EtagMode,
     minimum_part: u64,
     lists: Lists,
-    /// The answer for a bucket that is in another region.
-    elsewhere: Refusal,
+    /// The answer for a bucket that is in another region, natively and over the S3 API.
+    elsewhere: (Refusal, Refusal),
     throttled: Refusal,
     /// What else is refused.
     check: fn(&Asked<'_>) -> Result<(), Refusal>,
@@ -194,9 +194,14 @@ struct Vendor {
     error: fn(&Failure) -> Vec<(&'static str, String)>,
 }
 
+/// The region that a bucket is in, where the answer is that it is another one.
+#[derive(Clone)]
+struct InRegion(String);
+
 /// An error that is about to be told.
 struct Failure {
     code: String,
+    region: Option<String>,
     host: String,
     request_id: String,
 }
@@ -328,7 +333,7 @@ impl Interpreter {
         facts: &Facts,
         service: &S3Service,
         store: &Store,
-        elsewhere: bool,
+        elsewhere: Option<String>,
     ) -> Result<Response<Body>, Hangup> {
         let headers = request.headers().clone();
         let asked = Asked::of(&request, &headers, facts, store);

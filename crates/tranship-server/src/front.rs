@@ -7,7 +7,7 @@ use crate::framing::{Trailers, Unframed};
 use crate::operation::Facts;
 use crate::record::Requests;
 use crate::store::Store;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use s3s::Body;
@@ -139,8 +139,15 @@ impl Front {
         facts: &Facts,
     ) -> Result<Response<Body>, Hangup> {
         if let Some(interpreter) = &self.interpreter {
-            let elsewhere = self.api.foreign_region(&facts.bucket).is_some();
+            let elsewhere = self.api.foreign_region(&facts.bucket);
             return interpreter.serve(request, facts, &self.unsigned, &self.store, elsewhere).await;
+        }
+        if !self.api.options.checksum_headers
+            && let Some(name) = newer_header(request.headers())
+        {
+            let message = format!("Unsupported header '{name}' received for this API call.");
+            drain(request).await;
+            return Ok(error_saying(StatusCode::BAD_REQUEST, "InvalidArgument", &message));
         }
         if let Some(refusal) = self.wrong_region(facts) {
             drain(request).await;
@@ -196,6 +203,18 @@ impl Front {
         }
         Some(refusal)
     }
+}
+
+/// A header about checksums, or one that came with them. Backblaze B2 refuses such in these words:
+/// <https://github.com/vatesfr/xen-orchestra/issues/8358>, <https://github.com/diced/zipline/issues/746>.
+fn newer_header(headers: &HeaderMap) -> Option<String> {
+    const OTHERS: [&str; 3] = [
+        "x-amz-sdk-checksum-algorithm",
+        "x-amz-optional-object-attributes",
+        "x-amz-mp-object-size",
+    ];
+    let is_newer = |name: &str| name.starts_with("x-amz-checksum-") || OTHERS.contains(&name);
+    headers.keys().map(HeaderName::as_str).find(|name| is_newer(name)).map(str::to_owned)
 }
 
 /// Whether a request is one that a public bucket answers to anybody.

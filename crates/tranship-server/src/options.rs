@@ -81,6 +81,8 @@ pub struct ServerOptions {
     pub encode_listing: bool,
     /// Compute CRC-64/NVME for what comes without a checksum, as Amazon S3 does.
     pub default_checksum: bool,
+    /// Take the headers about checksums and those that came with them; some stores refuse whatever they do not know.
+    pub checksum_headers: bool,
     /// Support `If-Match` and `If-None-Match` on writes; some stores ignore them.
     pub conditional_writes: bool,
     /// The least size of all parts but the last; Amazon S3's is 5 MiB.
@@ -103,6 +105,7 @@ impl Default for ServerOptions {
             replay: CompleteReplay::default(),
             encode_listing: true,
             default_checksum: true,
+            checksum_headers: true,
             conditional_writes: true,
             minimum_part: 5 << 20,
             metadata_limit: 2 << 10,

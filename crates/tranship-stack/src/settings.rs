@@ -9,7 +9,9 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use tranship_adapters::stores::s3::vendors::{AMAZON, Facts, SideFacts, Vendor, abiding};
+use tranship_adapters::stores::s3::vendors::{
+    AMAZON, Asked, Facts, Lacking, SideFacts, Vendor, abiding,
+};
 use tranship_core::link::PIECE_BYTES;
 use tranship_core::location::{Location, Transfer};
 use tranship_core::policy::{Compare, DeleteGuard, Limits, Overwrite, Policy};
@@ -230,15 +232,15 @@ impl Settings {
                 &format!("the transfer would feed on itself ({overlap:?}): choose another bucket or prefix"),
             );
         }
-        let sse = sse(&mut read);
+        let sse = sse(&mut read, destination.vendor);
         let mut policy = abiding(policy(&mut read, &facts), source.vendor, destination.vendor);
         policy.fenced = facts.conditions.unwrap_or(policy.fenced);
         let own = own(&mut read);
         policy.large_object_bytes = large_object_bytes(&mut read, own.large.is_some());
         let bandwidth = read.number("TRANSHIP_BANDWIDTH_MIB_PER_SECOND", 0..=1_048_576, 0);
         let settings = Self {
-            requester_pays: read.word("TRANSHIP_SOURCE_REQUESTER_PAYS", BOOLEAN, false),
-            expected_owner: read.text("TRANSHIP_DESTINATION_EXPECTED_OWNER"),
+            requester_pays: requester_pays(&mut read, source.vendor),
+            expected_owner: expected_owner(&mut read, destination.vendor),
             acl: read.text("TRANSHIP_DESTINATION_ACL"),
             events: read.word("TRANSHIP_SOURCE_EVENTS", EVENTS, Events::None),
             prefix_list: prefix_list(&mut read),
@@ -431,8 +433,34 @@ fn prefix_list(read: &mut Reader<'_>) -> Option<PrefixList> {
     key.map(|key| PrefixList { bucket, key })
 }
 
-fn sse(read: &mut Reader<'_>) -> Option<Sse> {
+/// Notes a setting that asks what the store does not know: it would pass over the header in silence.
+fn known(read: &mut Reader<'_>, name: &str, vendor: &Vendor, asked: Asked) {
+    if let Some(Lacking { what, to_do }) = vendor.lacks(asked) {
+        read.mistake(name, &format!("{what}: {to_do}"));
+    }
+}
+
+fn requester_pays(read: &mut Reader<'_>, vendor: &Vendor) -> bool {
+    let name = "TRANSHIP_SOURCE_REQUESTER_PAYS";
+    let pays = read.word(name, BOOLEAN, false);
+    if pays {
+        known(read, name, vendor, Asked::Payer);
+    }
+    pays
+}
+
+fn expected_owner(read: &mut Reader<'_>, vendor: &Vendor) -> Option<String> {
+    let name = "TRANSHIP_DESTINATION_EXPECTED_OWNER";
+    let owner = read.text(name)?;
+    known(read, name, vendor, Asked::Owner);
+    Some(owner)
+}
+
+fn sse(read: &mut Reader<'_>, vendor: &Vendor) -> Option<Sse> {
     let kms = read.word("TRANSHIP_DESTINATION_SSE", SSE, None);
+    if kms == Some(true) {
+        known(read, "TRANSHIP_DESTINATION_SSE", vendor, Asked::Kms);
+    }
     let key = read.text("TRANSHIP_DESTINATION_SSE_KMS_KEY_ID");
     if key.is_some() && kms != Some(true) {
         read.mistake(

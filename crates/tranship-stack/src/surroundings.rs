@@ -134,6 +134,7 @@ fn store_settings(
         path_style: side.facts.path_style.unwrap_or(side.vendor.quirks.path_style),
         list_version: side.facts.list_version,
         list_encoding: side.facts.list_encoding,
+        checksums: side.facts.checksums,
         endpoint: endpoint.map(str::to_owned),
         endpoint_as_configured: true,
         anonymous: side.access == Access::Anonymous,

@@ -84,6 +84,10 @@ pub struct SourceArgs {
     /// Ask for keys in listings in percent-encoded form [default: unless the vendor has none]
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub source_list_encoding: Option<bool>,
+    /// Send Amazon's headers about checksums, and those that came with them, which some stores refuse [default: the
+    /// vendor's]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub source_checksums: Option<bool>,
 }
 
 /// Options of the side that is written.
@@ -121,6 +125,10 @@ pub struct DestinationArgs {
     /// Ask for keys in listings in percent-encoded form [default: unless the vendor has none]
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub destination_list_encoding: Option<bool>,
+    /// Send Amazon's headers about checksums, and those that came with them, which some stores refuse [default: the
+    /// vendor's]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub destination_checksums: Option<bool>,
     /// Whether the store honours conditions on writes [default: the vendor's]. Without them the source is
     /// looked at after each write
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]

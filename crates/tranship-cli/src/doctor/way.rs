@@ -18,6 +18,7 @@ const PAGE_KEYS: u16 = 1_000;
 
 const REACH: &str = "reach";
 const ORDER: &str = "listing order";
+const HEADERS: &str = "checksum headers";
 
 /// A way on which the listing came.
 pub(super) struct Way {
@@ -40,13 +41,14 @@ pub(super) async fn find(subject: &Subject<'_>, findings: &mut Vec<Finding>) -> 
         Err(error) => {
             let (finding, way) = other_than_closed(subject, &error).await;
             findings.push(finding);
-            let way = way?;
+            let way = without_headers(subject, way?, findings).await;
             findings
                 .push(ordered(subject, &way).await.unwrap_or_else(|what| disorder(subject, what)));
             findings.push(encoding(subject, &way).await);
             return Some(way);
         }
     };
+    let way = without_headers(subject, way, findings).await;
     let what = format!("the bucket answers, and {} keys were listed", way.page.len());
     findings.push(Finding::good(side, REACH, what));
     let way = match ordered(subject, &way).await {
@@ -121,9 +123,16 @@ async fn other_than_closed(subject: &Subject<'_>, error: &StoreError) -> (Findin
     // Of no use where another request would meet the same.
     let detours = match error.kind {
         ErrorKind::Unauthenticated | ErrorKind::ClockSkewed => Vec::new(),
-        ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::WrongRegion => {
-            addressing(subject)
-        }
+        ErrorKind::Unavailable
+        | ErrorKind::Throttled
+        | ErrorKind::WrongRegion
+        | ErrorKind::WrongAddress => addressing(subject),
+        // Without the headers first: the older listing has none of them either, and would hide that it is they.
+        ErrorKind::Invalid | ErrorKind::Unsupported => headers(&subject.settings, subject)
+            .into_iter()
+            .chain(addressing(subject))
+            .chain(listings(subject))
+            .collect(),
         _ => addressing(subject).into_iter().chain(listings(subject)).collect(),
     };
     for Detour { settings, options } in detours {
@@ -133,7 +142,34 @@ async fn other_than_closed(subject: &Subject<'_>, error: &StoreError) -> (Findin
             return (finding.passing(options), Some(way));
         }
     }
-    (Finding::new(side, REACH, State::Bad, error.to_string(), advice(side, error)), None)
+    let to_do = advice(side, subject.settings.vendor(), error);
+    (Finding::new(side, REACH, State::Bad, error.to_string(), to_do), None)
+}
+
+/// No headers of Amazon's about checksums, if they are sent.
+fn headers(now: &S3Settings, subject: &Subject<'_>) -> Option<Detour> {
+    let settings = S3Settings { checksums: Some(false), ..now.clone() };
+    let options = vec![(subject.option("checksums"), Value::from(false))];
+    now.sends_checksums().then_some(Detour { settings, options })
+}
+
+/// A way without the headers, where an object cannot be looked at with them, and can be without. To a listing
+/// fewer of them belong.
+async fn without_headers(subject: &Subject<'_>, way: Way, findings: &mut Vec<Finding>) -> Way {
+    let Some(Detour { settings, options }) = headers(&way.settings, subject) else { return way };
+    let Some(key) = way.page.first().map(|first| first.key.clone()) else { return way };
+    let refused = match patiently(|| way.store.head(&key, None, None)).await {
+        Err(error) if matches!(error.kind, ErrorKind::Invalid | ErrorKind::Unsupported) => error,
+        Ok(_) | Err(_) => return way,
+    };
+    let Ok(store) = S3Store::connect(settings.clone()).await else { return way };
+    if patiently(|| store.head(&key, None, None)).await.is_err() {
+        return way;
+    }
+    let to_do = "a copy cannot look at an object so, and with this it can";
+    let finding = Finding::new(subject.side, HEADERS, State::Bad, refused.to_string(), to_do);
+    findings.push(finding.passing(options));
+    Way { settings, store, page: way.page }
 }
 
 /// The other version of the listing, keys asked for otherwise, and both.

@@ -15,7 +15,7 @@ pub(crate) enum Kind {
 
 /// The options that may also stand in the environment and in a file. `--config` is not among them:
 /// it says where the file is.
-pub(crate) const OPTIONS: [(&str, Kind); 65] = [
+pub(crate) const OPTIONS: [(&str, Kind); 67] = [
     ("source", Kind::Value),
     ("destination", Kind::Value),
     ("source-endpoint", Kind::Value),
@@ -28,6 +28,7 @@ pub(crate) const OPTIONS: [(&str, Kind); 65] = [
     ("source-requester-pays", Kind::Switch),
     ("source-list-version", Kind::Value),
     ("source-list-encoding", Kind::Switch),
+    ("source-checksums", Kind::Switch),
     ("destination-endpoint", Kind::Value),
     ("destination-internal", Kind::Switch),
     ("destination-region", Kind::Value),
@@ -38,6 +39,7 @@ pub(crate) const OPTIONS: [(&str, Kind); 65] = [
     ("destination-requester-pays", Kind::Switch),
     ("destination-list-version", Kind::Value),
     ("destination-list-encoding", Kind::Switch),
+    ("destination-checksums", Kind::Switch),
     ("destination-conditions", Kind::Switch),
     ("expected-bucket-owner", Kind::Value),
     ("include", Kind::List),

@@ -1,12 +1,12 @@
 //! `s3://bucket/prefix` and endpoints: cut from strings, never through a URL parser.
 
-use tranship_adapters::stores::s3::vendors::{Missing, Vendor, partition};
+use tranship_adapters::stores::s3::vendors::{Asked, Missing, Vendor, partition};
 use tranship_core::location::{Location, Overlap, Transfer};
 use tranship_core::object::KEY_LENGTH_MAX_BYTES;
 
-use super::SideSettings;
 use super::layers::Layers;
 use super::names::LIST_VERSIONS;
+use super::{SideSettings, rules};
 use crate::usage::{UsageError, did_you_mean, quoted, quoted_place};
 
 /// Bucket names of Amazon S3 since 2018.
@@ -52,13 +52,27 @@ pub(super) fn read(layers: &Layers, side: &'static str) -> Result<SideSettings, 
         vendor,
         list_version: layers.word(&option("list-version"), &LIST_VERSIONS)?,
         list_encoding: layers.switch(&option("list-encoding"))?,
+        checksums: layers.switch(&option("checksums"))?,
         bucket_endpoint: bucket_endpoint(layers, side, given)?,
         region,
         profile,
         path_style,
         anonymous,
-        requester_pays: layers.is_on(&option("requester-pays"))?,
+        requester_pays: requester_pays(layers, side, vendor)?,
     })
+}
+
+fn requester_pays(
+    layers: &Layers,
+    side: &'static str,
+    vendor: &Vendor,
+) -> Result<bool, UsageError> {
+    let option = format!("{side}-requester-pays");
+    let is_on = layers.is_on(&option)?;
+    if is_on {
+        rules::check_known(layers, &option, vendor, Asked::Payer)?;
+    }
+    Ok(is_on)
 }
 
 /// Whose store it is: by the scheme, or, behind `s3://`, by the endpoint's host.

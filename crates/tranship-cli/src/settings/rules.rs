@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tranship_adapters::stores::s3::vendors::Vendor;
+use tranship_adapters::stores::s3::vendors::{Asked, Lacking, Vendor};
 use tranship_core::location::Transfer;
 use tranship_core::object::{OBJECT_SIZE_MAX_BYTES, PART_SIZE_MAX_BYTES, PART_SIZE_MIN_BYTES};
 use tranship_core::policy::{Compare, Overwrite};
@@ -32,7 +32,6 @@ pub(super) fn settings(
     let source = places::read(layers, "source")?;
     let destination = places::read(layers, "destination")?;
     places::check_overlap(layers, &source, &destination)?;
-    check_destination(layers, &destination)?;
     let transfer =
         Transfer { source: source.location.clone(), destination: destination.location.clone() };
     let ledger = ledger(layers, env, &transfer)?;
@@ -42,7 +41,7 @@ pub(super) fn settings(
     let compare = layers.word("compare", &COMPARE)?.unwrap_or(Compare::ETag);
     let (concurrency, memory_budget_bytes) = memory(layers)?;
     let settings = CopySettings {
-        expected_bucket_owner: owner(layers)?,
+        expected_bucket_owner: owner(layers, &destination)?,
         ca_bundle: layers.text("ca-bundle").map(PathBuf::from),
         select: select(layers)?,
         compare,
@@ -53,7 +52,7 @@ pub(super) fn settings(
         class_map: class_map(layers)?,
         conditions: conditions(layers, &destination)?,
         acl: acl(layers)?,
-        sse: sse(layers)?,
+        sse: sse(layers, &destination)?,
         tags: !layers.is_on("no-tags")?,
         token: !layers.is_on("no-token")?,
         server_side: server_side(layers, &source, &destination)?,
@@ -114,8 +113,12 @@ pub(super) fn conditions(layers: &Layers, destination: &SideSettings) -> Result<
     Ok(given.unwrap_or(destination.vendor.quirks.conditions))
 }
 
-pub(super) fn owner(layers: &Layers) -> Result<Option<String>, UsageError> {
+pub(super) fn owner(
+    layers: &Layers,
+    destination: &SideSettings,
+) -> Result<Option<String>, UsageError> {
     let option = "expected-bucket-owner";
+    check_known(layers, option, destination.vendor, Asked::Owner)?;
     let Some(text) = layers.text(option) else { return Ok(None) };
     if text.len() != ACCOUNT_DIGITS || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         let what = format!("{} is not an account number: {}", layers.name(option), quoted(text));
@@ -294,8 +297,11 @@ pub(super) fn acl(layers: &Layers) -> Result<Option<String>, UsageError> {
     Ok(layers.word("acl", &ACLS)?.map(str::to_owned))
 }
 
-pub(super) fn sse(layers: &Layers) -> Result<Option<Sse>, UsageError> {
+pub(super) fn sse(layers: &Layers, destination: &SideSettings) -> Result<Option<Sse>, UsageError> {
     let method = layers.word("sse", &SSE)?;
+    if method == Some(SseMethod::Kms) {
+        check_known(layers, "sse", destination.vendor, Asked::Kms)?;
+    }
     let key_id = layers.owned("sse-kms-key-id");
     match (method, key_id) {
         (Some(SseMethod::Kms), key_id) => Ok(Some(Sse::Kms { key_id })),
@@ -355,25 +361,19 @@ fn lacking(
     layers.error(option, text, remedy)
 }
 
-/// Options about the destination that only some stores know.
-fn check_destination(layers: &Layers, destination: &SideSettings) -> Result<(), UsageError> {
-    let vendor = destination.vendor;
-    if layers.text("expected-bucket-owner").is_some() && !vendor.quirks.owners {
-        let what = "cannot be told who must own a bucket";
-        return Err(lacking(
-            layers,
-            "expected-bucket-owner",
-            vendor,
-            what,
-            "leave the option away",
-        ));
+/// Refuses an option, where it is given, that asks what the store does not know.
+pub(super) fn check_known(
+    layers: &Layers,
+    option: &str,
+    vendor: &Vendor,
+    asked: Asked,
+) -> Result<(), UsageError> {
+    match vendor.lacks(asked).filter(|_| layers.get(option).is_some()) {
+        None => Ok(()),
+        Some(Lacking { what, to_do }) => {
+            Err(layers.error(option, format!("{}: {what}", layers.name(option)), to_do))
+        }
     }
-    if layers.text("sse") == Some("aws:kms") && !vendor.quirks.kms {
-        let what = "does not know Amazon's key management";
-        let remedy = "leave the option away, and set the bucket's own encryption";
-        return Err(lacking(layers, "sse", vendor, what, remedy));
-    }
-    Ok(())
 }
 
 /// Streams, and the memory that they need.

@@ -52,10 +52,10 @@ impl VerifySettings {
         let (concurrency, _) = rules::memory(&layers)?;
         Ok(Self {
             transfer,
-            expected_bucket_owner: rules::owner(&layers)?,
+            expected_bucket_owner: rules::owner(&layers, &destination)?,
             conditions: rules::conditions(&layers, &destination)?,
             acl: rules::acl(&layers)?,
-            sse: rules::sse(&layers)?,
+            sse: rules::sse(&layers, &destination)?,
             tags: !layers.is_on("no-tags")? && destination.vendor.quirks.tags,
             ca_bundle: layers.text("ca-bundle").map(PathBuf::from),
             // A list of keys is of one copy; both sides are listed whole.

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 use tranship_server::{Dialect, EtagMode, Fault, Matcher, Rule, Server, ServerOptions, Versioning};
 
-use crate::support::{DESTINATION, Done, SOURCE, World, run, signed};
+use crate::support::{DESTINATION, Done, MIB, SOURCE, World, noise, run, signed};
 
 fn looking(world: &World, options: &[&str]) -> Command {
     let (from, to) = (format!("s3://{SOURCE}"), format!("s3://{DESTINATION}"));
@@ -425,6 +425,35 @@ async fn a_listing_that_does_not_work_gives_way_to_one_that_does() {
     world.expect_equal();
     let states = look(&world, &["--config", "facts.toml"], 0);
     expect(&states, "source", &[]);
+}
+
+/// Stores that refuse what they do not know are copied from and to without Amazon's newer headers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_refuses_headers_about_checksums_is_sent_none() {
+    let older = || ServerOptions { checksum_headers: false, ..ServerOptions::default() };
+    let world = World::with(older(), older()).await;
+    fill(&world);
+    let done = run(looking(&world, &["--json", "--write-facts", "facts.toml"]));
+    assert_eq!(done.code, Some(8), "{done}");
+    let (state, what, to_do) = finding(&done, "source", "reach");
+    assert!(state == "bad" && what.contains("x-amz-optional-object-attributes"), "{what}");
+    assert!(to_do.starts_with("give --source-checksums=false: "), "{to_do}");
+    let wanted = serde_json::json!({ "destination-checksums": false, "source-checksums": false });
+    assert_eq!(facts(&done), wanted);
+    // To the older listing none of these headers belong: a look at an object shows it.
+    let done = run(looking(&world, &["--json", "--source-list-version=1"]));
+    let (state, _, to_do) = finding(&done, "source", "checksum headers");
+    assert!(state == "bad" && to_do.starts_with("give --source-checksums=false: "), "{to_do}");
+    assert_eq!(finding(&done, "source", "ranges").0, "good");
+    world.put("d", "more");
+    world.put("large", noise(1, 13 * MIB));
+    world.copy(&[]).expect(2, &["Unsupported header"]);
+    let options = ["--config", "facts.toml", "--multipart-threshold=5MiB", "--part-size=5MiB"];
+    world.copy(&options).expect(0, &[]);
+    world.expect_equal();
+    run(world.verifying(&["--config", "facts.toml"])).expect(0, &[]);
+    let states = look(&world, &["--config", "facts.toml", "--write-probe"], 0);
+    expect(&states, "source", &[("checksums", "advice")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

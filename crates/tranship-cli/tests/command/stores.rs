@@ -35,6 +35,36 @@ async fn a_wrong_region_is_answered_with_the_right_one() {
     expect_outcomes(&world.copy_in_json(&right), &[("copied", 1)]);
 }
 
+/// Only advice and deletes depend on what a bucket says of itself: a store that has no answer to it can be copied.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_does_not_know_a_question_about_its_bucket_is_copied_all_the_same() {
+    for (operation, status, code) in [
+        ("GetBucketVersioning", 400, "InvalidArgument"),
+        ("GetBucketVersioning", 404, "NotFound"),
+        ("GetBucketVersioning", 404, "NoSuchKey"),
+        ("GetBucketVersioning", 409, "SomethingElse"),
+        ("HeadBucket", 400, "InvalidArgument"),
+        ("HeadBucket", 501, "NotImplemented"),
+    ] {
+        let world = World::new().await;
+        world.put("k", "bytes");
+        for server in [&world.source, &world.destination] {
+            let refuse = Fault::Refuse { status, code };
+            server.faults().add(Rule::new(Matcher::on(operation), refuse));
+        }
+        expect_outcomes(&world.copy_in_json(&[]), &[("copied", 1)]);
+        // It may keep none: what would be deleted there may be lost.
+        let words = ["keeps no versions", "--delete-unversioned"];
+        run(world.copying(&["--delete"])).expect(2, &words);
+    }
+    // What every call would meet is no answer to this one.
+    let world = World::new().await;
+    world.put("k", "bytes");
+    let refuse = Fault::Refuse { status: 403, code: "InvalidAccessKeyId" };
+    world.source.faults().add(Rule::new(Matcher::on("GetBucketVersioning"), refuse));
+    world.refuses(world.copying(&[]), 4, &["InvalidAccessKeyId", "--source-profile"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_may_not_be_listed_stops_the_run_before_it_begins() {
     let world = World::new().await;

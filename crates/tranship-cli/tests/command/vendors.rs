@@ -132,8 +132,10 @@ async fn what_a_vendor_refuses_is_explained() {
     let (from, to) = (format!("oss://{BUCKET}"), format!("s3://{DESTINATION}"));
     let region = ["--source-region", "cn-hangzhou"];
     let command = world.copying_at(&from, &to, &["--source-path-style", region[0], region[1]]);
+    let refused = run(command);
     let words = ["SecondLevelDomainForbidden", "in the host's name", "--source-path-style=false"];
-    world.refuses(command, 4, &words);
+    refused.expect(4, &words);
+    assert!(!refused.err.contains("--source-region"), "the region is right: {refused:?}");
     for (status, code, words) in [
         (403, "InvalidAccessKeyId", ["InvalidAccessKeyId", "--source-profile"]),
         (403, "InDebt", ["InDebt", "the vendor has closed the account"]),
@@ -143,6 +145,41 @@ async fn what_a_vendor_refuses_is_explained() {
         world.source.faults().add(Rule::new(Matcher::any(), refuse));
         world.refuses(world.copying_at(&from, &to, &region), 4, &words);
         world.source.faults().clear();
+    }
+}
+
+/// Each vendor has words of its own for a bucket that is in another region, and some of them name no region. What
+/// mends it is said all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_of_another_region_is_answered_with_the_option_that_mends_it() {
+    let beijing = "oss-cn-beijing.aliyuncs.com";
+    for (dialect, scheme, region, native_headers, words) in [
+        (Dialect::Oss, "oss", "cn-hangzhou", true, ["AccessDenied", beijing]),
+        (Dialect::Oss, "oss", "cn-hangzhou", false, ["NoSuchBucket", "correct its name or"]),
+        (Dialect::Cos, "cos", "ap-guangzhou", false, ["NoSuchBucket", "correct its name or"]),
+        (Dialect::Kodo, "kodo", "cn-east-1", false, ["IncorrectRegion", "the bucket's region"]),
+    ] {
+        let options = || ServerOptions { dialect, native_headers, ..ServerOptions::default() };
+        for side in ["source", "destination"] {
+            let is_source = side == "source";
+            let amazon = ServerOptions::default;
+            let (here, there) =
+                if is_source { (options(), amazon()) } else { (amazon(), options()) };
+            let world = World::with(here, there).await;
+            let store = if is_source { world.here() } else { world.there() };
+            store.create_bucket(BUCKET);
+            store.configure(BUCKET, |bucket| bucket.region = Some("cn-beijing".to_owned()));
+            let vendors = format!("{scheme}://{BUCKET}");
+            let (from, to) = if is_source {
+                (vendors, format!("s3://{DESTINATION}"))
+            } else {
+                (format!("s3://{SOURCE}"), vendors)
+            };
+            let option = format!("--{side}-region");
+            let refused = run(world.copying_at(&from, &to, &[&option, region]));
+            refused.expect(4, &[&words[..], &[&option, "nothing was written"]].concat());
+            assert!(!refused.err.contains("give credentials"), "{refused:?}");
+        }
     }
 }
 

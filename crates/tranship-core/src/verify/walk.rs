@@ -4,6 +4,7 @@
 //! others while they have nothing to do. Nothing is kept of a key after its window was told. A range
 //! whose listing fails is told as unlisted: its keys are neither equal nor absent.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,8 @@ use crate::compare::{self, Pair};
 use crate::error::{Disposition, ErrorKind, StoreError};
 use crate::listing::{Merged, Side, Sides, search};
 use crate::location::{Transfer, rename};
-use crate::object::ObjectKey;
+use crate::loss::Loss;
+use crate::object::{Identity, ObjectKey};
 use crate::outcome::Count;
 use crate::policy::Filter;
 use crate::ports::Clock;
@@ -79,6 +81,8 @@ pub struct Verification {
     pub filter: Filter,
     /// Read the bytes of both sides, whatever listings and HEADs say.
     pub deep: bool,
+    /// The source lists links with a size of 0, and a HEAD says what they lead to.
+    pub source_lists_links: bool,
     pub clock: Arc<dyn Clock>,
     pub progress: Arc<Progress>,
     /// HEADs, and pieces of objects, at a time.
@@ -101,6 +105,8 @@ pub struct Plan {
     pub transfer: Transfer,
     pub filter: Filter,
     pub deep: bool,
+    /// The source lists links with a size of 0, and a HEAD says what they lead to.
+    pub source_lists_links: bool,
     /// Ranges that are walked side by side.
     pub workers: usize,
     /// HEADs, and pieces of objects, at a time.
@@ -130,6 +136,7 @@ impl Verification {
             destination,
             filter: plan.filter,
             deep: plan.deep,
+            source_lists_links: plan.source_lists_links,
             clock,
             progress,
             streams: Semaphore::new(plan.streams.max(1)),
@@ -310,7 +317,7 @@ impl Verification {
                     window.findings.push(self.missing(found(Some(here), None, Verdict::Missing)));
                     return None;
                 };
-                let told = if self.deep { by_size(here, there) } else { by_listing(here, there) };
+                let told = if self.may_be_link(here) { None } else { self.by_rows(here, there) };
                 let Some(verdict) = told else { return Some((here.clone(), there.clone())) };
                 window.findings.push(found(Some(here), Some(there), verdict));
             }
@@ -327,17 +334,49 @@ impl Verification {
 
     /// Looks at a pair that the listings cannot judge.
     async fn look(&self, source: Listed, destination: Listed) -> Finding {
-        let told = if self.deep {
-            read::are_equal(self, &source, &destination).await.map(by_bytes)
-        } else {
-            self.heads(&source, &destination).await
-        };
-        let (verdict, reason) = match told {
+        let (verdict, reason) = match self.told(&source, &destination).await {
             Ok(verdict) => (verdict, None),
             Err(error) => (after_error(error.kind), Some(error.to_string())),
         };
         let key = source.key.clone();
         Finding { key, source: Some(source), destination: Some(destination), verdict, reason }
+    }
+
+    /// What the rows of both listings say of a pair.
+    fn by_rows(&self, source: &Listed, destination: &Listed) -> Option<Verdict> {
+        if self.deep { by_size(source, destination) } else { by_listing(source, destination) }
+    }
+
+    async fn told(&self, listed: &Listed, destination: &Listed) -> Result<Verdict, StoreError> {
+        let source = &*self.behind(listed).await?;
+        if self.may_be_link(listed)
+            && let Some(verdict) = self.by_rows(source, destination)
+        {
+            return Ok(verdict);
+        }
+        if self.deep {
+            return read::are_equal(self, source, destination).await.map(by_bytes);
+        }
+        self.heads(source, destination).await
+    }
+
+    fn may_be_link(&self, source: &Listed) -> bool {
+        self.source_lists_links && source.size == 0
+    }
+
+    /// What a link leads to, as if that were listed under its key: this is what a copy of it has. Everything else is
+    /// as it was listed.
+    async fn behind<'a>(&self, source: &'a Listed) -> Result<Cow<'a, Listed>, StoreError> {
+        if !self.may_be_link(source) {
+            return Ok(Cow::Borrowed(source));
+        }
+        let _stream = self.streams.acquire().await;
+        let head = self.patience().retried(|| self.source.head(&source.key, None, None)).await?;
+        if !head.losses.contains(&Loss::Link) {
+            return Ok(Cow::Borrowed(source));
+        }
+        let Identity { etag, size, modified, .. } = head.identity;
+        Ok(Cow::Owned(Listed { size, etag, modified, ..source.clone() }))
     }
 
     async fn heads(&self, source: &Listed, destination: &Listed) -> Result<Verdict, StoreError> {

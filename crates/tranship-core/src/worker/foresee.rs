@@ -50,6 +50,7 @@ pub(super) async fn foresee(
     }
     let Some(identity) = identity(entry, source.as_ref()) else { return Ok(Outcome::Copied) };
     let policy = &stage.policy;
+    plan::check_size(policy, &entry.key, identity.size)?;
     let form = policy.form_of(&identity.etag);
     let (threshold, part_size) = (policy.multipart_threshold_bytes, policy.part_size_bytes);
     let way = forecast::way(identity.size, form, threshold, part_size).map_err(|error| {

@@ -7,7 +7,7 @@
 use super::park::park;
 use super::parts::run_all;
 use super::small::{self, carry_over};
-use super::{Settled, denied, head_if_there, source_is_gone};
+use super::{Settled, denied, head_if_there, source_is_gone, why_not_there};
 use crate::compare;
 use crate::error::{Disposition, ErrorKind, StageError, StoreError};
 use crate::finder::events;
@@ -17,7 +17,7 @@ use crate::loss::Losses;
 use crate::message::{Message, PartsTask, Work};
 use crate::object::{Identity, ObjectKey, PartNumber, UploadId};
 use crate::outcome::Outcome;
-use crate::policy::ServerSide;
+use crate::policy::{Policy, ServerSide};
 use crate::protocol::{self, Intent, SWEEP_AFTER_MS};
 use crate::rows::{self, AccountRef, Bits, Header, HeaderId, Note, PARTS_PER_GROUP, Run, Status};
 use crate::settle::{Settlement, settle, settle_header};
@@ -334,9 +334,7 @@ async fn look(stage: &Stage, header: &Header) -> Result<Option<(Option<Head>, He
     if source_is_gone(stage, &header.source_key).await? {
         return Ok(None);
     }
-    let context = format!("HeadObject {}", header.source_key);
-    let text = "a HEAD says that it is not there, the listing says that it is";
-    Err(StoreError::new(ErrorKind::Lied, context, text).into())
+    Err(why_not_there(stage, &header.source_key).await.into())
 }
 
 /// An object that is equal already (an earlier epoch landed), or is to be kept.
@@ -389,12 +387,19 @@ async fn conclude(stage: &Stage, header: Header, status: Status) -> Result<bool,
 
 /// The source's own layout where it can be learned and held, else the one that cost chooses.
 async fn layout(stage: &Stage, source: &Head, key: &ObjectKey) -> Result<Layout, StageError> {
+    check_size(&stage.policy, key, source.identity.size)?;
     if let Some(layout) = own_layout(stage, source, key).await? {
         return Ok(layout);
     }
     Layout::by_size(source.identity.size, stage.policy.part_size_bytes).map_err(|error| {
         StoreError::new(ErrorKind::Invalid, format!("plan {key}"), error.to_string()).into()
     })
+}
+
+/// Refuses an object that is larger than any at the destination.
+pub(super) fn check_size(policy: &Policy, key: &ObjectKey, size: u64) -> Result<(), StoreError> {
+    let Some(why) = policy.objects.refuses_size(size) else { return Ok(()) };
+    Err(StoreError::new(ErrorKind::Invalid, format!("plan {key}"), why))
 }
 
 /// The layout that an object was uploaded in, where it can be learned and held.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::BoxFuture;
 
-use super::{Settled, denied, foresee, head_if_there, plan, source_is_gone};
+use super::{Settled, denied, foresee, head_if_there, plan, source_is_gone, why_not_there};
 use crate::body::{Expectation, measure};
 use crate::compare;
 use crate::error::{ErrorKind, StageError, StoreError};
@@ -42,6 +42,7 @@ pub(super) async fn make_equal(
     let key = stage.destination_key(&entry.key)?;
     let mut action = entry.action;
     let mut pin = entry.etag.clone().map(|etag| Pin { etag, version: None });
+    let mut said = String::new();
     for _ in 0..LOOKS_MAX {
         let there = match (action, &entry.destination) {
             (Action::Copy, Some(condition)) => There { condition: condition.clone(), head: None },
@@ -66,6 +67,7 @@ pub(super) async fn make_equal(
                 return plan::plan_and_run(stage, &entry.key, account, insists(stage, entry)).await;
             }
             Err(StageError::Store(error)) => {
+                said = error.to_string();
                 if let Some(outcome) = after_error(stage, entry, error).await? {
                     return Ok(Settled::Now(outcome, Losses::new()));
                 }
@@ -79,7 +81,10 @@ pub(super) async fn make_equal(
             Err(error) => return Err(error),
         }
     }
-    let text = "the object keeps changing while it is copied; it is tried again later";
+    // Where the store keeps answering so for another reason, its own words tell.
+    let text = format!(
+        "the object keeps changing while it is copied; it is tried again later; at last: {said}"
+    );
     Err(StoreError::new(ErrorKind::PreconditionFailed, format!("copy {}", entry.key), text).into())
 }
 
@@ -128,8 +133,8 @@ async fn look(stage: &Stage, key: &ObjectKey) -> Result<There, StoreError> {
     Ok(There { condition, head })
 }
 
-/// Whether a key that the listings could not judge is equal or kept; `None`: copy it. Where something has moved
-/// since the listing, `action` is a look, and the entry's identity of the source counts for nothing.
+/// Whether a key that the listings could not judge is equal or kept; `None`: copy it. Where the action is to look,
+/// the listing's row is not believed: it is late, or of a link, which is not what the link leads to.
 async fn decide(
     stage: &Stage,
     entry: &Entry,
@@ -145,11 +150,7 @@ async fn decide(
         match head_if_there(stage, &*stage.source, &entry.key).await? {
             Some(source) => Some(source),
             None if source_is_gone(stage, &entry.key).await? => return Ok(Some(Outcome::Vanished)),
-            None => {
-                let text = "a HEAD says that it is not there, the listing says that it is";
-                let context = format!("HeadObject {}", entry.key);
-                return Err(StoreError::new(ErrorKind::Lied, context, text).into());
-            }
+            None => return Err(why_not_there(stage, &entry.key).await.into()),
         }
     } else {
         None

@@ -1,7 +1,7 @@
 //! An answer: the vendor's headers, and its errors.
 
 use super::request::{Way, rename};
-use super::{Asked, Described, Failure, Interpreter, Refusal, listing};
+use super::{Asked, Described, Failure, InRegion, Interpreter, Refusal, listing};
 use crate::clock;
 use crate::store::{Object, Store};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -95,7 +95,9 @@ impl Interpreter {
             let text = String::from_utf8_lossy(&text).into_owned();
             let refusal = answer.extensions().get::<Refusal>().copied();
             let code = listing::inner(&text, "Code").unwrap_or_default().to_owned();
-            let failure = Failure { code, host: host.to_owned(), request_id: request_id.clone() };
+            let region = answer.extensions().get::<InRegion>().map(|InRegion(it)| it.clone());
+            let (host, request_id) = (host.to_owned(), request_id.clone());
+            let failure = Failure { code, region, host, request_id };
             let message = listing::inner(&text, "Message").unwrap_or_default();
             let mut more: Vec<(&str, String)> = refusal
                 .iter()
@@ -190,6 +192,9 @@ fn dress_as_link(headers: &mut HeaderMap, link: &Object, goal: &Object) {
         }
     }
     if clock::seconds(&link.modified) > clock::seconds(&goal.modified) {
-        headers.extend(clock::last_modified(&link.modified));
+        // In the place of the goal's: an answer with two of them cannot be read.
+        if let Some((name, value)) = clock::last_modified(&link.modified) {
+            headers.insert(name, value);
+        }
     }
 }

@@ -83,7 +83,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     // 30614 documents the first version alone and says that it names the next marker whenever there is more. Some have
     // seen the second one answered; who relies on it relies on nothing written.
     lists: Lists { second: false, encodes: true, page: 1000, next_marker: true, types: false },
-    elsewhere: Refusal::new(404, "NoSuchBucket", "The specified bucket does not exist."),
+    elsewhere: (NO_SUCH_BUCKET, NO_SUCH_BUCKET),
     // 7730
     throttled: Refusal::new(503, "SlowDown", "Reduce your request rate."),
     check,
@@ -93,6 +93,9 @@ pub(super) const VENDOR: Vendor = Vendor {
     no_lifecycle: None,
     error,
 };
+
+const NO_SUCH_BUCKET: Refusal =
+    Refusal::new(404, "NoSuchBucket", "The specified bucket does not exist.");
 
 fn check(asked: &Asked<'_>) -> Result<(), Refusal> {
     // 30614 and 13312: the APPID always belongs to the name.

@@ -78,7 +78,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     minimum_part: 5 << 20,
     // `xml-api/get-bucket-list`
     lists: Lists { second: true, encodes: true, page: 1000, next_marker: true, types: false },
-    elsewhere: Refusal::new(404, "NoSuchBucket", "The specified bucket does not exist."),
+    elsewhere: (NO_SUCH_BUCKET, NO_SUCH_BUCKET),
     // `retry-strategy`; the form is that of <https://github.com/nextcloud/server/issues/12537>.
     throttled: Refusal::new(429, "SlowDown", "Please reduce your request rate."),
     check,
@@ -95,6 +95,9 @@ const METADATA_TOO_LARGE: Refusal = Refusal::new(
     "MetadataTooLarge",
     "Your metadata headers exceed the maximum allowed metadata size.",
 );
+
+const NO_SUCH_BUCKET: Refusal =
+    Refusal::new(404, "NoSuchBucket", "The specified bucket does not exist.");
 
 const PRECONDITION: Refusal = Refusal::new(
     412,
@@ -118,8 +121,10 @@ fn check(asked: &Asked<'_>) -> Result<(), Refusal> {
     if asked.query("x-id").is_some() || signs(asked, "accept-encoding") {
         return Err(UNSIGNED);
     }
-    // `objects`: a name holds neither of these.
-    if asked.facts.key.contains(['\r', '\n']) {
+    // `objects`: a name holds neither of these, is neither of those, and does not begin so.
+    let key = asked.facts.key.as_str();
+    let is_reserved = matches!(key, "." | "..") || key.starts_with(".well-known/acme-challenge/");
+    if is_reserved || key.contains(['\r', '\n']) {
         return Err(Refusal::new(400, "InvalidArgument", "Invalid argument."));
     }
     generation(asked)

@@ -66,11 +66,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     // Neither version knows `encoding-type`.
     lists: Lists { second: true, encodes: false, page: 1000, next_marker: false, types: false },
     // The live tests of <https://github.com/finch-xu/BucketCat>.
-    elsewhere: Refusal::new(
-        400,
-        "IncorrectRegion",
-        "The bucket region not match with the service region",
-    ),
+    elsewhere: (INCORRECT_REGION, INCORRECT_REGION),
     throttled: Refusal::new(503, "SlowDown", "Please reduce your request rate."),
     check: |asked| if asked.facts.framed { Err(NOT_IMPLEMENTED) } else { Ok(()) },
     rewrite: |_, _| {},
@@ -88,6 +84,9 @@ const METADATA_TOO_LARGE: Refusal = Refusal::new(
     "MetadataTooLarge",
     "Your metadata headers exceed the maximum allowed metadata size",
 );
+
+const INCORRECT_REGION: Refusal =
+    Refusal::new(400, "IncorrectRegion", "The bucket region not match with the service region");
 
 const NOT_IMPLEMENTED: Refusal = Refusal::new(
     501,

@@ -99,8 +99,16 @@ pub(super) const VENDOR: Vendor = Vendor {
     // "GetBucketV2 (ListObjectsV2)": 100 keys if nobody says.
     // <https://www.alibabacloud.com/help/en/oss/developer-reference/listobjectsv2>
     lists: Lists { second: true, encodes: true, page: 100, next_marker: true, types: true },
-    // Over the S3 API, as seen by the live tests of <https://github.com/finch-xu/BucketCat>.
-    elsewhere: Refusal::new(404, "NoSuchBucket", "The specified bucket does not exist."),
+    // <https://www.alibabacloud.com/help/en/oss/support/http-status-code-403>; over the S3 API, as seen by the live tests
+    // of <https://github.com/finch-xu/BucketCat>.
+    elsewhere: (
+        Refusal::new(
+            403,
+            "AccessDenied",
+            "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint.",
+        ),
+        Refusal::new(404, "NoSuchBucket", "The specified bucket does not exist."),
+    ),
     // <https://help.aliyun.com/en/oss/user-guide/http-status-code-503>
     throttled: Refusal::new(503, "TotalQpsLimitExceeded", "Max total qps limit is exceeded"),
     check,
@@ -211,6 +219,11 @@ fn error(failure: &Failure) -> Vec<(&'static str, String)> {
     };
     let mut more =
         vec![("RequestId", failure.request_id.clone()), ("HostId", failure.host.clone())];
+    if let Some(region) = &failure.region
+        && failure.code == "AccessDenied"
+    {
+        more.push(("Endpoint", format!("oss-{region}.aliyuncs.com")));
+    }
     if !ec.is_empty() {
         more.push(("EC", ec.to_owned()));
         more.push(("RecommendDoc", format!("https://api.aliyun.com/troubleshoot?q={ec}")));

@@ -1,6 +1,6 @@
 //! A request: what of it a vendor refuses, and what of it the S3 service behind is to see.
 
-use super::{Asked, CreateOnly, Interpreter, Refusal, Vendor, gate};
+use super::{Asked, CreateOnly, InRegion, Interpreter, Refusal, Vendor, gate};
 use crate::front::unframe;
 use crate::store::{Form, Object, Store};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
@@ -51,7 +51,7 @@ impl Interpreter {
         &self,
         request: &Request<Incoming>,
         asked: &Asked<'_>,
-        elsewhere: bool,
+        elsewhere: Option<String>,
     ) -> Result<(), Response<Body>> {
         let vendor = self.vendor;
         let hosted = self.bucket_in_host(asked.headers).is_some();
@@ -65,8 +65,11 @@ impl Interpreter {
         if let Some(gate) = self.gate.as_ref().filter(|_| !asked.open) {
             gate::pass(gate, request).await?;
         }
-        if elsewhere {
-            return Err(vendor.elsewhere.answer());
+        if let Some(region) = elsewhere {
+            let (natively, over_s3) = vendor.elsewhere;
+            let mut refusal = if self.native { natively } else { over_s3 }.answer();
+            refusal.extensions_mut().insert(InRegion(region));
+            return Err(refusal);
         }
         self.check(asked).map_err(|refusal| refusal.answer())
     }

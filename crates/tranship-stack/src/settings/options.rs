@@ -79,11 +79,13 @@ impl Options {
         self.some(&format!("{name}-endpoint"), location.endpoint.as_ref());
         self.some(&format!("{name}-region"), side.region.as_ref());
         self.switch(&format!("{name}-bucket-endpoint"), side.bucket_endpoint);
-        let SideFacts { list_version, list_encoding, path_style } = side.facts;
+        let SideFacts { list_version, list_encoding, path_style, checksums } = side.facts;
         if let Some(version) = list_version {
             self.word(&format!("{name}-list-version"), &ListVersion::WORDS, version);
         }
-        for (habit, seen) in [("list-encoding", list_encoding), ("path-style", path_style)] {
+        for (habit, seen) in
+            [("list-encoding", list_encoding), ("path-style", path_style), ("checksums", checksums)]
+        {
             if let Some(seen) = seen {
                 self.put(&format!("{name}-{habit}"), seen);
             }

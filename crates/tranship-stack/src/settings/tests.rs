@@ -79,6 +79,38 @@ fn another_endpoint_of_a_side_names_no_other_transfer() {
     assert_eq!(settings.destination.way(), (None, false));
 }
 
+#[track_caller]
+fn assert_mistaken(with: &[(&'static str, &'static str)], name: &str) {
+    let Mistakes(mistakes) = read(with).unwrap_err();
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert!(mistakes[0].starts_with(&format!("{name}: ")), "{mistakes:?}");
+}
+
+/// A store passes over a header that it does not know, so that the guard would guard nothing.
+#[test]
+fn what_a_store_does_not_know_is_not_asked_of_it() {
+    let owner = ("TRANSHIP_DESTINATION_EXPECTED_OWNER", "111122223333");
+    let keys = ("TRANSHIP_DESTINATION_CREDENTIALS", "d");
+    let google = ("TRANSHIP_DESTINATION_KIND", "google-gcs");
+    let sse = ("TRANSHIP_DESTINATION_SSE", "aws:kms");
+    assert_mistaken(&[google, keys, sse], sse.0);
+    assert_mistaken(&[google, keys, owner], owner.0);
+    // Whose store it is, the endpoint alone may tell.
+    let kodo = ("TRANSHIP_DESTINATION_ENDPOINT", "https://s3.cn-east-1.qiniucs.com");
+    assert_mistaken(&[kodo, keys, owner], owner.0);
+    let pays = ("TRANSHIP_SOURCE_REQUESTER_PAYS", "true");
+    let cos = [
+        ("TRANSHIP_SOURCE_KIND", "tencent-cos"),
+        ("TRANSHIP_SOURCE_REGION", "ap-beijing"),
+        ("TRANSHIP_SOURCE_IN_CURRENT_ACCOUNT", "false"),
+        ("TRANSHIP_SOURCE_CREDENTIALS", "s"),
+        pays,
+    ];
+    assert_mistaken(&cos, pays.0);
+    let settings = read(&[owner, sse, pays]).unwrap();
+    assert!(settings.requester_pays && settings.expected_owner.is_some(), "{settings:?}");
+}
+
 #[test]
 fn every_mistake_names_its_setting() {
     for (with, name) in [
@@ -143,9 +175,7 @@ fn every_mistake_names_its_setting() {
         (vec![("TRANSHIP_MESSAGE_BYTES_MAX", "1")], "TRANSHIP_MESSAGE_BYTES_MAX"),
         (vec![("TRANSHIP_LOG", "loud")], "TRANSHIP_LOG"),
     ] {
-        let Mistakes(mistakes) = read(&with).unwrap_err();
-        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
-        assert!(mistakes[0].starts_with(&format!("{name}: ")), "{mistakes:?}");
+        assert_mistaken(&with, name);
     }
     let all = Settings::read(|_| None).unwrap_err().0;
     assert!(all.len() > 10, "all at once: {all:?}");
@@ -266,6 +296,7 @@ fn the_kind_of_the_destination_decides_its_endpoint_and_what_is_asked_of_it() {
 #[test]
 fn facts_go_before_what_is_known_of_a_kind() {
     let facts = "source-list-version=1,source-list-encoding=false,source-path-style=true,\
+        source-checksums=false,destination-checksums=true,\
         destination-list-version=1,destination-list-encoding=true,destination-path-style=false,\
         destination-conditions=true,multipart-threshold=5GiB";
     let settings = read(&[
@@ -278,6 +309,7 @@ fn facts_go_before_what_is_known_of_a_kind() {
     .unwrap();
     assert_eq!(settings.source.facts.list_version, Some(ListVersion::V1));
     assert_eq!(settings.destination.facts.list_encoding, Some(true));
+    assert_eq!(settings.source.facts.checksums, Some(false));
     assert!(settings.policy.fenced, "it was seen to honour conditions");
     assert_eq!(settings.policy.multipart_threshold_bytes, 5 << 30);
     // Every fact is told to the command.

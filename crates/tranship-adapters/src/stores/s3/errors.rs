@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use tranship_core::error::ErrorKind;
 use tranship_core::object::escape;
 
+use super::vendors::host_of;
 use crate::aws::{causes, chain};
 use crate::secrets::SecretError;
 
@@ -36,6 +37,8 @@ pub(super) struct Failure<'a> {
     pub has_body: bool,
     /// The region that the answer names.
     pub region: Option<&'a str>,
+    /// The answer names another endpoint as the bucket's.
+    pub is_elsewhere: bool,
 }
 
 const NO_CREDENTIALS: &str = "there are no usable credentials: set AWS_ACCESS_KEY_ID and \
@@ -113,6 +116,10 @@ const BY_CODE: &[(ErrorKind, &[&str])] = &[
             "InDebtOverdue",
         ],
     ),
+    // Of objects by the ends of their names: the others may be read.
+    (ErrorKind::Forbidden, &["DownloadForbidden"]),
+    // A link that leads nowhere, or to a link. It stays so until somebody mends it.
+    (ErrorKind::Invalid, &["SymlinkTargetNotExist", "InvalidTargetType"]),
     (
         ErrorKind::Unauthenticated,
         &[
@@ -140,10 +147,11 @@ const BY_CODE: &[(ErrorKind, &[&str])] = &[
             "IllegalLocationConstraintException",
             "IncorrectEndpoint",
             "IncorrectRegion",
-            "SecondLevelDomainForbidden",
-            "PathStyleDomainForbidden",
-            "VirtualHostDomainRequired",
         ],
+    ),
+    (
+        ErrorKind::WrongAddress,
+        &["SecondLevelDomainForbidden", "PathStyleDomainForbidden", "VirtualHostDomainRequired"],
     ),
     (ErrorKind::Unsupported, &["NotImplemented", "MethodNotAllowed"]),
 ];
@@ -154,7 +162,13 @@ pub(super) fn kind_of(failure: Failure<'_>) -> ErrorKind {
     if (200..300).contains(&failure.status) {
         return ErrorKind::Lied;
     }
-    failure.code.filter(|_| failure.has_body).and_then(kind_of_code).unwrap_or_else(|| {
+    let of_code = failure.code.filter(|_| failure.has_body).and_then(kind_of_code);
+    // Some vendors say of a bucket in another region that there is none, or that it may not be used.
+    if failure.is_elsewhere && matches!(of_code, Some(ErrorKind::NoSuchBucket | ErrorKind::Denied))
+    {
+        return ErrorKind::WrongRegion;
+    }
+    of_code.unwrap_or_else(|| {
         let is_head = failure.operation.starts_with("Head");
         match failure.status {
             300..=399 => ErrorKind::WrongRegion,
@@ -272,7 +286,10 @@ where
     let body = response.body().bytes().unwrap_or_default();
     let region = response.headers().get("x-amz-bucket-region").or_else(|| region_in(body));
     let code = error.code().filter(|code| !code.is_empty());
-    let failure = Failure { operation, status, code, has_body: !body.is_empty(), region };
+    let endpoint = within(body, "Endpoint");
+    let is_elsewhere = endpoint.is_some_and(|endpoint| is_another(endpoint, place));
+    let has_body = !body.is_empty();
+    let failure = Failure { operation, status, code, has_body, region, is_elsewhere };
     let kind = kind_of(failure);
     let mut message = match (code, error.message()) {
         (Some(code), Some(text)) => format!("{}: {} (HTTP {status})", escape(code), escape(text)),
@@ -288,7 +305,7 @@ where
         message.push_str("; ");
         message.push_str(&hint);
     }
-    if let Some(endpoint) = within(body, "Endpoint") {
+    if let Some(endpoint) = endpoint {
         message.push_str("; the bucket's endpoint is ");
         message.push_str(&escape(endpoint));
     }
@@ -331,6 +348,17 @@ fn within<'a>(body: &'a [u8], name: &str) -> Option<&'a str> {
     Some(rest.split_once(&format!("</{name}>"))?.0)
 }
 
+/// Whether an endpoint that an answer names is another one than that which was asked. One store's has
+/// several names, and the bucket may stand before any of them.
+fn is_another(endpoint: &str, place: Place<'_>) -> bool {
+    let bare = |name: &str| {
+        let host = host_of(name);
+        let host = host.strip_prefix(&format!("{}.", place.bucket)).unwrap_or(&host).to_owned();
+        host.trim_start_matches("s3.").replacen("-internal.", ".", 1)
+    };
+    bare(endpoint) != bare(place.store)
+}
+
 /// What to do about an answer that says it in the vendor's own words, or not at all.
 fn hint(code: Option<&str>, text: Option<&str>, place: Place<'_>) -> Option<Cow<'static, str>> {
     const BUCKET_IN_HOST: &str = "the store wants the bucket in the host's name: leave path style off \
@@ -348,6 +376,12 @@ fn hint(code: Option<&str>, text: Option<&str>, place: Place<'_>) -> Option<Cow<
         "DownloadForbidden" => {
             Some("give the store's objects a domain of their own, and name it as the endpoint")
         }
+        "SymlinkTargetNotExist" => Some(
+            "the object is a link, and what it points to is not there: mend or delete the link at the source",
+        ),
+        "InvalidTargetType" => Some(
+            "the object is a link to what no link may point to, such as another link: mend or delete it at the source",
+        ),
         "InDebt" | "InDebtOverdue" | "UserDisable" => Some("the vendor has closed the account"),
         _ if text.is_some_and(|text| text.contains("Unsupported Authorization Type")) => Some(
             "the store knows only signatures older than version 4, and tranship signs with that",
@@ -384,6 +418,7 @@ mod tests {
                     code: Some(code),
                     has_body: true,
                     region: None,
+                    is_elsewhere: false,
                 };
                 assert_eq!(kind_of(failure), *kind, "{code}");
                 let done = Failure { status: 200, ..failure };
@@ -399,6 +434,9 @@ mod tests {
             ("GetObject", 404, "NoSuchVersion", K::NotFound),
             ("GetObject", 404, "NoSuchBucket", K::NoSuchBucket),
             ("GetObject", 403, "InvalidObjectState", K::Archived),
+            ("GetObject", 403, "DownloadForbidden", K::Forbidden),
+            ("GetObject", 404, "SymlinkTargetNotExist", K::Invalid),
+            ("ListObjects", 403, "PathStyleDomainForbidden", K::WrongAddress),
             ("GetObject", 416, "InvalidRange", K::PreconditionFailed),
             ("GetObject", 412, "PreconditionFailed", K::PreconditionFailed),
             ("GetObject", 301, "PermanentRedirect", K::WrongRegion),
@@ -424,9 +462,16 @@ mod tests {
             ("CompleteMultipartUpload", 404, "NoSuchUpload", K::NoSuchUpload),
             ("CompleteMultipartUpload", 200, "InternalError", K::Lied),
         ] {
-            let failure =
-                Failure { operation, status, code: Some(code), has_body: true, region: None };
-            assert_eq!(kind_of(failure), kind, "{operation} {status} {code}");
+            let code = Some(code);
+            let failure = Failure {
+                operation,
+                status,
+                code,
+                has_body: true,
+                region: None,
+                is_elsewhere: false,
+            };
+            assert_eq!(kind_of(failure), kind, "{operation} {status} {code:?}");
         }
     }
 
@@ -453,8 +498,33 @@ mod tests {
         ] {
             // The SDK makes up a code for a HEAD's 404; without a body it says nothing.
             let code = (status == 404).then_some("NoSuchKey");
-            let failure = Failure { operation, status, code, has_body: false, region };
+            let failure =
+                Failure { operation, status, code, has_body: false, region, is_elsewhere: false };
             assert_eq!(kind_of(failure), kind, "{operation} {status}");
+        }
+    }
+
+    #[test]
+    fn another_endpoint_in_an_answer_is_another_region() {
+        for (code, endpoint, kind) in [
+            ("AccessDenied", "oss-cn-beijing.aliyuncs.com", K::WrongRegion),
+            ("NoSuchBucket", "cos.ap-beijing.myqcloud.com", K::WrongRegion),
+            // The endpoint that was asked, by another of its names.
+            ("AccessDenied", "oss-cn-hangzhou.aliyuncs.com", K::Denied),
+            ("AccessDenied", "photos.oss-cn-hangzhou-internal.aliyuncs.com", K::Denied),
+            ("NoSuchKey", "oss-cn-beijing.aliyuncs.com", K::NoSuchKey),
+        ] {
+            let store = "https://s3.oss-cn-hangzhou.aliyuncs.com:443";
+            let place = Place { store, bucket: "photos", in_host: true };
+            let failure = Failure {
+                operation: "ListObjectsV2",
+                status: 403,
+                code: Some(code),
+                has_body: true,
+                region: None,
+                is_elsewhere: is_another(endpoint, place),
+            };
+            assert_eq!(kind_of(failure), kind, "{code} {endpoint}");
         }
     }
 

@@ -31,14 +31,7 @@ impl S3Store {
             },
             // Who may not ask, or asks a store that speaks of it in its own way, knows nothing of it:
             // neither that there is a history nor that there is none.
-            Err(error)
-                if matches!(
-                    error.kind,
-                    ErrorKind::Denied | ErrorKind::Unsupported | ErrorKind::Lied
-                ) =>
-            {
-                Versioning::Unknown
-            }
+            Err(error) if !error.kind.is_of_the_way() => Versioning::Unknown,
             Err(error) => return Err(error),
         };
         let aborts_below = self.aborts_below().await;
@@ -142,7 +135,9 @@ impl S3Store {
             .bucket(self.bucket_name())
             .max_keys(i32::from(request.limit))
             .set_encoding_type(self.encoding())
-            .set_optional_object_attributes(self.quirks().checksums.then(|| vec![restores]));
+            .set_optional_object_attributes(
+                self.settings.sends_checksums().then(|| vec![restores]),
+            );
         if !request.prefix.is_empty() {
             list = list.prefix(&request.prefix);
         }

@@ -28,7 +28,7 @@ impl S3Store {
             .key(key.as_str())
             .set_version_id(version.map(|version| version.0.clone()))
             .set_part_number(part.map(|part| i32::from(part.get())))
-            .set_checksum_mode(self.quirks().checksums.then_some(ChecksumMode::Enabled));
+            .set_checksum_mode(self.settings.sends_checksums().then_some(ChecksumMode::Enabled));
         let output = self.send(call, CALL_TIMEOUT, request.send()).await?;
         answer!(output).head(&self.settings).map_err(|lie| self.lied(call, lie))
     }
@@ -49,7 +49,7 @@ impl S3Store {
             .set_if_match(pin.map(|pin| pin.etag.quoted()))
             .set_version_id(pin.and_then(|pin| pin.version.clone()).map(|version| version.0));
         let mut headers = Vec::new();
-        if range.is_none() && self.quirks().checksums {
+        if range.is_none() && self.settings.sends_checksums() {
             // The checksum of a whole says nothing about a range of it.
             headers.push((CHECKSUM_MODE.0.to_owned(), CHECKSUM_MODE.1.to_owned()));
         }

@@ -26,6 +26,9 @@ pub struct S3Settings {
     pub list_version: Option<ListVersion>,
     /// Whether to ask for encoded keys in listings. `None`: unless the vendor has none.
     pub list_encoding: Option<bool>,
+    /// Whether Amazon's headers about checksums, and those that came with them, may be sent. `None`: as the vendor's
+    /// row says.
+    pub checksums: Option<bool>,
     /// Requests are not signed.
     pub anonymous: bool,
     pub requester_pays: bool,
@@ -50,6 +53,11 @@ pub struct S3Settings {
 impl S3Settings {
     pub fn vendor(&self) -> &'static Vendor {
         self.vendor.unwrap_or_else(|| Vendor::of_endpoint(self.endpoint.as_deref()))
+    }
+
+    /// Whether Amazon's headers about checksums, and those that came with them, are sent.
+    pub fn sends_checksums(&self) -> bool {
+        self.checksums.unwrap_or(self.vendor().quirks.checksums)
     }
 
     /// Amazon's name of a class that the store named. The standard class is no class: a HEAD leaves it

@@ -12,6 +12,7 @@ use tranship_core::body::full;
 use tranship_core::checksum::{Algorithm, Checksum};
 use tranship_core::store::{Attributes, Condition};
 
+use super::vendors::Vendor;
 use super::*;
 
 const PLACE: &str = "http://store.test:9000";
@@ -204,6 +205,108 @@ async fn a_whole_get_asks_for_the_checksum() {
     assert_eq!(head.attributes.expires.as_deref(), Some("never"));
     assert_eq!(head.attributes.user.get("note").map(String::as_str), Some("naïve"));
     assert_sent(&sent, &["x-amz-checksum-mode: ENABLED"]);
+}
+
+/// Where a store may refuse them, none of Amazon's headers about checksums are sent, nor those that came with them.
+#[tokio::test]
+async fn a_store_that_takes_no_headers_about_checksums_is_sent_none() {
+    let r2 = "https://account.r2.cloudflarestorage.com";
+    let compatible = settings();
+    for (settings, sends) in [
+        (compatible.clone(), true),
+        (S3Settings { checksums: Some(false), ..compatible.clone() }, false),
+        // No page of the vendor says that it takes them, though one says that it keeps checksums.
+        (S3Settings { endpoint: Some(r2.into()), ..compatible.clone() }, false),
+        (S3Settings { endpoint: Some(r2.into()), checksums: Some(true), ..compatible }, true),
+    ] {
+        let body = "<CompleteMultipartUploadResult><ETag>e</ETag><IsTruncated>false</IsTruncated></CompleteMultipartUploadResult>";
+        let headers: &[_] = &[("etag", "e"), ("content-length", "9")];
+        let (store, sent) = store(settings, 200, headers, body).await;
+        let (key, upload) = (key(), UploadId("u".into()));
+        store.head(&key, None, None).await.unwrap();
+        drop(store.get(&key, None, None).await);
+        let list = ListRequest { limit: 7, ..ListRequest::default() };
+        drop(store.list(&list).await);
+        let parts = [(PartNumber::FIRST, ETag::new("p"))];
+        let completion =
+            Completion { key: &key, upload: &upload, parts: &parts, size: 7, condition: None };
+        store.complete_upload(completion).await.unwrap();
+        let checksum = Some(Checksum { algorithm: Algorithm::Crc32, value: 1 });
+        let (write, condition, md5) = (Write::default(), None, None);
+        let put = Put { key: &key, size: 5, write, condition, checksum, md5 };
+        store.put(put, full(Bytes::from_static(b"hello"))).await.unwrap();
+        let sent = sent.lock().unwrap().clone();
+        assert_eq!(sent.len(), 5);
+        let is_newer = |line: &str| {
+            ["x-amz-checksum", "x-amz-optional-object-attributes", "x-amz-mp-object-size"]
+                .iter()
+                .any(|name| line.starts_with(name))
+        };
+        for request in sent {
+            assert_eq!(request.iter().any(|line| is_newer(line)), sends, "{request:#?}");
+        }
+    }
+}
+
+/// The host, the path and the region of the signature at Amazon's special endpoints, each by the settings that its row
+/// of the documentation names.
+#[tokio::test]
+async fn amazons_special_endpoints_are_addressed_and_signed_as_they_want_it() {
+    // As both hosts do where nothing is said of the path.
+    let of = |bucket: &str, region: &str, endpoint: Option<&str>| S3Settings {
+        bucket: bucket.into(),
+        region: Some(region.into()),
+        endpoint: endpoint.map(str::to_owned),
+        path_style: Vendor::of_endpoint(endpoint).quirks.path_style,
+        ..settings()
+    };
+    let amazon = |bucket: &str, region: &str| of(bucket, region, None);
+    let at = |endpoint: &str, region: &str| of("photos", region, Some(endpoint));
+    let dual = "https://s3.dualstack.eu-west-1.amazonaws.com";
+    let fips = "https://s3-fips.us-gov-west-1.amazonaws.com";
+    let alias = "my-point-abcdefgh123-s3alias";
+    for (settings, url, region) in [
+        (amazon("photos", "eu-west-1"), "https://photos.s3.eu-west-1.amazonaws.com/k", "eu-west-1"),
+        (
+            amazon("photos", "cn-north-1"),
+            "https://photos.s3.cn-north-1.amazonaws.com.cn/k",
+            "cn-north-1",
+        ),
+        (
+            amazon("photos", "us-gov-west-1"),
+            "https://photos.s3.us-gov-west-1.amazonaws.com/k",
+            "us-gov-west-1",
+        ),
+        (
+            amazon(alias, "eu-west-1"),
+            "https://my-point-abcdefgh123-s3alias.s3.eu-west-1.amazonaws.com/k",
+            "eu-west-1",
+        ),
+        (
+            at(dual, "eu-west-1"),
+            "https://photos.s3.dualstack.eu-west-1.amazonaws.com/k",
+            "eu-west-1",
+        ),
+        (
+            at(fips, "us-gov-west-1"),
+            "https://photos.s3-fips.us-gov-west-1.amazonaws.com/k",
+            "us-gov-west-1",
+        ),
+        // No certificate covers a dot before the host.
+        (
+            amazon("my.photos", "eu-west-1"),
+            "https://s3.eu-west-1.amazonaws.com/my.photos/k",
+            "eu-west-1",
+        ),
+    ] {
+        let (store, sent) = store(settings, 404, &[], "").await;
+        store.head(&ObjectKey::new("k"), None, None).await.unwrap_err();
+        let lines = only(&sent);
+        assert_eq!(lines[0], format!("HEAD {url}"));
+        let scope = format!("/{region}/s3/aws4_request");
+        let is_signed = |line: &String| line.starts_with("authorization") && line.contains(&scope);
+        assert!(lines.iter().any(is_signed), "{lines:#?}");
+    }
 }
 
 #[tokio::test]

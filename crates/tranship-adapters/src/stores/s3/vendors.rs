@@ -10,7 +10,7 @@ mod table;
 
 use tranship_core::checksum::{Algorithm, Checksum};
 use tranship_core::policy::{Policy, ServerSide};
-use tranship_core::room::MetadataRoom;
+use tranship_core::room::{MetadataRoom, ObjectRoom};
 
 pub use self::facts::{Facts, NAMES as FACTS, SideFacts};
 pub use self::table::{AMAZON, COMPATIBLE, VENDORS};
@@ -47,6 +47,24 @@ impl PartialEq for Vendor {
 
 impl Eq for Vendor {}
 
+/// What a host may be told to ask of a store, and only some know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// That a certain account owns the bucket.
+    Owner,
+    /// Amazon's key management.
+    Kms,
+    /// That the requester pays.
+    Payer,
+}
+
+/// What a store lacks. Each host puts the name of its own option before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lacking {
+    pub what: String,
+    pub to_do: &'static str,
+}
+
 /// Endpoints by region; `{region}` stands for it.
 #[derive(Debug)]
 pub struct Endpoints {
@@ -72,6 +90,8 @@ pub struct Quirks {
     pub checksums: bool,
     /// A listing may show late what was written.
     pub lists_late: bool,
+    /// There are links. A listing shows them with a size of 0, and every other answer what they lead to.
+    pub lists_links: bool,
     /// Writes honour `If-Match` and `If-None-Match`, completions too.
     pub conditions: bool,
     pub tags: bool,
@@ -80,6 +100,8 @@ pub struct Quirks {
     pub owners: bool,
     /// Writes can ask for Amazon's key management.
     pub kms: bool,
+    /// A request can say that who sends it pays for it.
+    pub payer: bool,
     /// `ETag`s of plain writes are MD5, and those of multipart uploads the MD5 of the parts' MD5s.
     pub etags: ETags,
     /// `ETag`s may be qetags, which say so by their form, and are compared with what the bytes come to.
@@ -94,6 +116,8 @@ pub struct Quirks {
     pub acls: Acls,
     /// What is taken of user metadata.
     pub metadata: MetadataRoom,
+    /// What is taken of keys and bytes.
+    pub objects: ObjectRoom,
     /// Storage classes: the store's name, and Amazon's for what is nearest to it. What an object of
     /// such a class costs and whether it must be restored is Amazon's, then.
     pub classes: &'static [(&'static str, &'static str)],
@@ -231,6 +255,32 @@ impl Vendor {
         Ok(Some(pattern.replace("{region}", region)))
     }
 
+    /// What is wrong with asking this of the store, and what to do; `None`: it knows it. A header that a store passes
+    /// over guards nothing.
+    pub fn lacks(&self, asked: Asked) -> Option<Lacking> {
+        let (is_known, what, to_do) = match asked {
+            Asked::Owner => {
+                (self.quirks.owners, "cannot be told who must own a bucket", "leave it away")
+            }
+            Asked::Kms => (
+                self.quirks.kms,
+                "does not know Amazon's key management",
+                "leave it away, and set the bucket's own encryption",
+            ),
+            Asked::Payer => (
+                self.quirks.payer,
+                "cannot be told over Amazon's protocol that who asks pays",
+                "leave it away, and use credentials of the bucket's own account",
+            ),
+        };
+        (!is_known).then(|| Lacking { what: format!("{} {what}", self.name), to_do })
+    }
+
+    /// Whether each region has an endpoint of its own, which follows from its name.
+    pub fn is_of_regions(&self) -> bool {
+        self.endpoints.as_ref().is_some_and(|endpoints| endpoints.public.contains("{region}"))
+    }
+
     /// Amazon's name of a class, as this store has it; the standard class is none.
     pub(crate) fn class_of<'a>(&self, theirs: &'a str) -> &'a str {
         let row = self.quirks.classes.iter().find(|(name, _)| name.eq_ignore_ascii_case(theirs));
@@ -254,6 +304,7 @@ pub fn abiding(policy: Policy, source: &Vendor, destination: &Vendor) -> Policy 
         composites_follow: source.quirks.etags == ETags::Md5,
         source_lists_late: source.quirks.lists_late,
         room: destination.quirks.metadata,
+        objects: destination.quirks.objects,
         server_side,
         ..policy
     }
@@ -270,7 +321,7 @@ pub fn partition(region: &str) -> &'static str {
 }
 
 /// The host of an endpoint, without its port, in small letters.
-fn host_of(endpoint: &str) -> String {
+pub(super) fn host_of(endpoint: &str) -> String {
     let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
     let host = rest.split(['/', ':']).next().unwrap_or_default();
     host.to_ascii_lowercase()
@@ -351,6 +402,25 @@ mod tests {
             ("https://s3.eu-west-1.amazonaws.com", Some("amazon-s3")),
         ] {
             assert_eq!(oss.another_of(endpoint).map(|it| it.kind), another, "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn a_destinations_row_limits_keys_and_objects() {
+        const TIB: u64 = 1 << 40;
+        let r2 = Vendor::of_endpoint(Some("https://a.r2.cloudflarestorage.com"));
+        let of = |scheme| Vendor::of_scheme(scheme).unwrap();
+        for (vendor, key_bytes, size_bytes) in [
+            (&AMAZON, 1_024, 50_000 << 30),
+            (of("oss"), 1_023, 50_000 << 30),
+            (of("cos"), 850, 50_000 << 30),
+            (of("kodo"), 1_024, 50_000 << 30),
+            (of("gs"), 1_024, 5 * TIB),
+            (r2, 1_024, 5 * TIB - (5 << 30)),
+        ] {
+            let objects = abiding(Policy::default(), &AMAZON, vendor).objects;
+            let has = (objects.key_bytes, objects.size_bytes);
+            assert_eq!(has, (key_bytes, size_bytes), "{}", vendor.name);
         }
     }
 

@@ -30,7 +30,7 @@ impl S3Store {
     pub(super) async fn put_object(&self, put: Put<'_>, body: Body) -> Result<Written, StoreError> {
         let call = Call::new("PutObject", put.key);
         let mut headers = self.headers(call, &put.write)?;
-        let checksum = put.checksum.filter(|_| self.quirks().checksums);
+        let checksum = put.checksum.filter(|_| self.settings.sends_checksums());
         headers.extend(checksum.and_then(checksum_header));
         let (if_match, if_none_match) = conditions(put.condition);
         let (body, pulse) = self.outgoing(call, put.size, body).await?;
@@ -150,7 +150,7 @@ impl S3Store {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
         let (if_match, if_none_match) = conditions(completion.condition);
         let size = self.signed(call, completion.size)?;
-        let size = self.quirks().checksums.then_some(size);
+        let size = self.settings.sends_checksums().then_some(size);
         let request = self
             .client
             .complete_multipart_upload()

@@ -112,7 +112,15 @@ fn options_that_a_store_lacks_are_refused_by_name() {
         ),
         (
             &["s3://src", "gs://b", "--expected-bucket-owner=111122223333"],
-            &["--expected-bucket-owner", "Google", "leave the option away"],
+            &["--expected-bucket-owner", "Google", "leave it away"],
+        ),
+        (
+            &["gs://b", "s3://dst", "--source-requester-pays"],
+            &["--source-requester-pays", "Google", "the bucket's own account"],
+        ),
+        (
+            &["s3://src", "gs://b", "--destination-requester-pays"],
+            &["--destination-requester-pays", "Google"],
         ),
         (
             &["s3://src", "kodo://b", "--destination-region=cn-east-1", "--sse=aws:kms"],
@@ -121,6 +129,9 @@ fn options_that_a_store_lacks_are_refused_by_name() {
     ] {
         assert_message(resolve(Written { args, ..Written::default() }), parts);
     }
+    // A file that a person gives for several transfers may take it back.
+    let args = ["gs://b", "s3://dst", "--source-requester-pays=false"];
+    resolve(Written { args: &args, ..Written::default() }).unwrap();
 }
 
 #[test]

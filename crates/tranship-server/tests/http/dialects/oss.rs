@@ -271,6 +271,13 @@ async fn a_bucket_of_another_region_is_not_there() {
     let oss = Store::start(Dialect::Oss).await;
     oss.server.store().configure(BUCKET, |it| it.region = Some("cn-beijing".to_owned()));
     assert_eq!(oss.get("/?list-type=2").await.is(404).one("Code"), "NoSuchBucket");
+    let options =
+        ServerOptions { dialect: Dialect::Oss, native_headers: true, ..ServerOptions::default() };
+    let native = Store::start_with(options).await;
+    native.server.store().configure(BUCKET, |it| it.region = Some("cn-beijing".to_owned()));
+    let answer = native.get("/?list-type=2").await;
+    assert_eq!(answer.is(403).one("Code"), "AccessDenied");
+    assert_eq!(answer.one("Endpoint"), "oss-cn-beijing.aliyuncs.com");
 }
 
 #[tokio::test]

@@ -8,13 +8,15 @@ use super::ListVersion;
 const MIB: u64 = 1 << 20;
 
 /// The options of the command that are facts: what a look at a store can find out, and a copy has to know.
-pub const NAMES: [&str; 8] = [
+pub const NAMES: [&str; 10] = [
     "source-list-version",
     "source-list-encoding",
     "source-path-style",
+    "source-checksums",
     "destination-list-version",
     "destination-list-encoding",
     "destination-path-style",
+    "destination-checksums",
     "destination-conditions",
     "multipart-threshold",
 ];
@@ -36,6 +38,8 @@ pub struct SideFacts {
     pub list_version: Option<ListVersion>,
     pub list_encoding: Option<bool>,
     pub path_style: Option<bool>,
+    /// Whether Amazon's headers about checksums, and those that came with them, may be sent.
+    pub checksums: Option<bool>,
 }
 
 impl Facts {
@@ -58,9 +62,11 @@ impl Facts {
             "source-list-version" => put(&mut source.list_version, version(value)),
             "source-list-encoding" => put(&mut source.list_encoding, value.parse().ok()),
             "source-path-style" => put(&mut source.path_style, value.parse().ok()),
+            "source-checksums" => put(&mut source.checksums, value.parse().ok()),
             "destination-list-version" => put(&mut destination.list_version, version(value)),
             "destination-list-encoding" => put(&mut destination.list_encoding, value.parse().ok()),
             "destination-path-style" => put(&mut destination.path_style, value.parse().ok()),
+            "destination-checksums" => put(&mut destination.checksums, value.parse().ok()),
             "destination-conditions" => put(conditions, value.parse().ok()),
             "multipart-threshold" => put(multipart_threshold_bytes, bytes(value)),
             _ => return Err(format!("{name:?} is no fact: {} are", NAMES.join(", "))),

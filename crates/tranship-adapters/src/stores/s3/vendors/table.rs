@@ -1,8 +1,10 @@
 //! The rows.
 
-use tranship_core::room::MetadataRoom;
+use tranship_core::room::{MetadataRoom, ObjectRoom};
 
 use super::{Acls, ChecksumHeader, ETags, Endpoints, ListVersion, Permissions, Quirks, Vendor};
+
+const TIB: u64 = 1 << 40;
 
 /// What every store can be asked for that speaks the protocol at all.
 const CAREFUL: Quirks = Quirks {
@@ -11,12 +13,14 @@ const CAREFUL: Quirks = Quirks {
     list: ListVersion::V2,
     encodes_listings: true,
     lists_late: false,
+    lists_links: false,
     checksums: false,
     conditions: true,
     tags: true,
     part_copy: true,
     owners: false,
     kms: false,
+    payer: false,
     etags: ETags::Md5,
     qetags: false,
     prefix: None,
@@ -24,6 +28,7 @@ const CAREFUL: Quirks = Quirks {
     accepts_gzip: false,
     acls: Acls::Shown,
     metadata: MetadataRoom::ASSUMED,
+    objects: ObjectRoom::WHOLE,
     classes: &[],
 };
 
@@ -41,6 +46,7 @@ pub static AMAZON: Vendor = Vendor {
         checksums: true,
         owners: true,
         kms: true,
+        payer: true,
         metadata: METADATA,
         ..CAREFUL
     },
@@ -50,6 +56,7 @@ pub static AMAZON: Vendor = Vendor {
     documents: &[
         "https://docs.aws.amazon.com/AmazonS3/latest/API/",
         "https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html",
+        "https://docs.aws.amazon.com/AmazonS3/latest/userguide/RequesterPaysBuckets.html",
     ],
 };
 
@@ -61,7 +68,7 @@ pub static COMPATIBLE: Vendor = Vendor {
     name: "an S3-compatible store",
     hosts: &[],
     endpoints: None,
-    quirks: Quirks { checksums: true, owners: true, kms: true, ..CAREFUL },
+    quirks: Quirks { checksums: true, owners: true, kms: true, payer: true, ..CAREFUL },
     permissions: Permissions::Iam,
     knows_owners: false,
     bridge: None,
@@ -83,6 +90,7 @@ const OSS: Vendor = Vendor {
     }),
     quirks: Quirks {
         path_style: false,
+        lists_links: true,
         conditions: false,
         // Not among the operations behind the S3 protocol.
         tags: false,
@@ -91,6 +99,7 @@ const OSS: Vendor = Vendor {
         checksum: Some(ChecksumHeader::Crc64(&["x-oss-hash-crc64ecma", "x-amz-hash-crc64ecma"])),
         // Less than 8 KB, with the whole names of the headers.
         metadata: MetadataRoom { total: 8_191, prefix: 11, plain_names: true, ..METADATA },
+        objects: ObjectRoom { key_bytes: 1_023, not_first: &["/", "\\"], ..ObjectRoom::WHOLE },
         classes: &[
             // Amazon's names behind the S3 protocol, its own elsewhere.
             ("STANDARD", "STANDARD"),
@@ -113,6 +122,8 @@ const OSS: Vendor = Vendor {
         "https://www.alibabacloud.com/help/en/oss/user-guide/0017-00000804",
         "https://www.alibabacloud.com/help/en/oss/developer-reference/getobject",
         "https://help.aliyun.com/en/oss/user-guide/0011-00000002",
+        "https://help.aliyun.com/en/oss/user-guide/0016-00000002",
+        "https://help.aliyun.com/en/oss/user-guide/0026-00000012",
     ],
 };
 
@@ -143,6 +154,12 @@ const COS: Vendor = Vendor {
             plain_names: true,
             ..METADATA
         },
+        objects: ObjectRoom {
+            key_bytes: 850,
+            not_first: &["/", "\\"],
+            not_within: &['\u{18}', '\u{19}', '\u{1a}', '\u{1b}'],
+            ..ObjectRoom::WHOLE
+        },
         classes: &[
             ("STANDARD_IA", "STANDARD_IA"),
             ("STANDARD", "STANDARD"),
@@ -165,6 +182,7 @@ const COS: Vendor = Vendor {
         "https://www.tencentcloud.com/document/product/436/7729",
         "https://www.tencentcloud.com/document/product/436/7746",
         "https://www.tencentcloud.com/document/product/436/7749",
+        "https://www.tencentcloud.com/document/product/436/13324",
     ],
 };
 
@@ -229,6 +247,13 @@ const GCS: Vendor = Vendor {
         accepts_gzip: true,
         acls: Acls::Own,
         metadata: MetadataRoom { total: 8_192, name: 1_024, value: 4_096, ..METADATA },
+        objects: ObjectRoom {
+            not_first: &[".well-known/acme-challenge/"],
+            not_within: &['\r', '\n'],
+            not_whole: &[".", ".."],
+            size_bytes: 5 * TIB,
+            ..ObjectRoom::WHOLE
+        },
         classes: &[
             ("STANDARD", "STANDARD"),
             ("NEARLINE", "STANDARD_IA"),
@@ -252,6 +277,8 @@ const GCS: Vendor = Vendor {
         "https://cloud.google.com/storage/docs/transcoding",
         "https://cloud.google.com/storage/docs/migrating",
         "https://cloud.google.com/storage/docs/reference/rpc/google.storage.v1",
+        "https://cloud.google.com/storage/docs/objects",
+        "https://cloud.google.com/storage/quotas",
     ],
 };
 
@@ -266,10 +293,15 @@ const R2: Vendor = Vendor {
         etags: ETags::Md5OfPlain,
         tags: false,
         acls: Acls::Absent,
+        // 5 GiB less than 5 TiB.
+        objects: ObjectRoom { size_bytes: 5 * TIB - (5 << 30), ..ObjectRoom::WHOLE },
         ..CAREFUL
     },
     permissions: Permissions::Iam,
     knows_owners: false,
     bridge: None,
-    documents: &["https://developers.cloudflare.com/r2/api/s3/api/"],
+    documents: &[
+        "https://developers.cloudflare.com/r2/api/s3/api/",
+        "https://developers.cloudflare.com/r2/platform/limits/",
+    ],
 };
