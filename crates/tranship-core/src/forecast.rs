@@ -24,7 +24,7 @@ const CLASSES_MAX: usize = 32;
 const GIB: u128 = 1 << 30;
 /// The requests that read tags.
 pub const TAG_READS: &str = "GET tags";
-const STANDARD: &str = "STANDARD";
+pub(crate) const STANDARD: &str = "STANDARD";
 /// What the classes beyond the limit are called.
 const OTHERS: &str = "(other)";
 

@@ -22,7 +22,7 @@ pub enum Loss {
     Lock,
     /// User metadata that the source's store says it has and cannot return.
     Metadata,
-    /// The source has tags, and they are switched off, or the destination has none.
+    /// The source has tags, and they are switched off, or one of the stores has no calls for them.
     Tags,
     /// User metadata left no room for the copy token.
     Token,
@@ -39,7 +39,9 @@ impl Loss {
             Self::Link => "that they are links: the copies have the bytes that those lead to",
             Self::Lock => "retention or legal hold",
             Self::Metadata => "user metadata that the source cannot return",
-            Self::Tags => "tags, which are switched off, or which the destination does not have",
+            Self::Tags => {
+                "tags, which are switched off, or which one of the stores does not hand over or take"
+            }
             Self::Token => "copy token: no room in the user metadata, the ledger remembers instead",
         }
     }

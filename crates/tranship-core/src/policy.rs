@@ -97,6 +97,9 @@ pub struct Policy {
     pub delete: Option<DeleteGuard>,
     /// Write this storage class instead of the source's.
     pub storage_class: Option<String>,
+    /// What the destination calls Amazon's storage classes, its name first. Of what stands in none it has no
+    /// equal. Empty: it has Amazon's own, or nobody knows which it has.
+    pub classes: &'static [(&'static str, &'static str)],
     /// Carry over headers and user metadata; without them only the bytes, tags and class arrive.
     pub metadata: bool,
     pub tags: bool,
@@ -172,6 +175,15 @@ impl Default for Limits {
 }
 
 impl Policy {
+    /// The class that the copy of an object of this one is written in, by Amazon's name or as it was asked for;
+    /// `None`: the bucket's own.
+    pub fn class_for<'a>(&'a self, source: Option<&'a str>) -> Option<&'a str> {
+        let has = |class: &str| {
+            self.classes.is_empty() || self.classes.iter().any(|(_, amazon)| *amazon == class)
+        };
+        self.storage_class.as_deref().or_else(|| source.filter(|class| has(class)))
+    }
+
     /// What an `ETag` of the source says.
     pub fn form_of(&self, etag: &ETag) -> ETagForm {
         match etag.form() {
@@ -199,6 +211,7 @@ impl Default for Policy {
             filter: Filter::default(),
             delete: None,
             storage_class: None,
+            classes: &[],
             metadata: true,
             tags: true,
             token: true,

@@ -12,6 +12,7 @@ mod park;
 mod parts;
 mod plan;
 mod small;
+mod tags;
 
 use std::borrow::Cow;
 

@@ -130,7 +130,9 @@ async fn copy_parts_of(
             Some(Ok(())) => {}
             Some(Err(StageError::Ledger(error))) => return Err(error.into()),
             Some(Err(StageError::Store(error))) => {
-                if error.disposition() == Disposition::Replan {
+                // What went back into its archive is for the plan to settle, with nothing left open.
+                let is_archived = error.kind == ErrorKind::Archived;
+                if is_archived || error.disposition() == Disposition::Replan {
                     return moved(stage, header, &error).await;
                 }
                 left = Some(error);

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::BoxFuture;
 
+use super::tags::{self, Side};
 use super::{Settled, denied, foresee, head_if_there, plan, source_is_gone};
 use crate::body::{Expectation, measure};
 use crate::compare;
@@ -216,8 +217,8 @@ async fn same_rest(
     }
     let key = stage.destination_key(&entry.key)?;
     stage.progress.survey(|findings| findings.work.tag_reads += 2);
-    let mut here = stage.retried(|| stage.source.tags(&entry.key, None)).await?;
-    let mut tags = stage.retried(|| stage.destination.tags(&key, None)).await?;
+    let mut here = tags::of(stage, Side::Source, &entry.key, source).await?;
+    let mut tags = tags::of(stage, Side::Destination, &key, there).await?;
     here.sort();
     tags.sort();
     Ok(here == tags)
@@ -474,8 +475,7 @@ pub(super) async fn carry_over(
     check_room(&stage.policy, source_key, &attributes)?;
     let mut tags = Vec::new();
     if head.tag_count > 0 && stage.policy.tags {
-        let version = head.identity.version.as_ref();
-        tags = stage.retried(|| stage.source.tags(source_key, version)).await?;
+        tags = tags::of(stage, Side::Source, source_key, head).await?;
     } else if head.tag_count > 0 {
         losses.insert(Loss::Tags);
     }
@@ -508,8 +508,13 @@ pub(super) fn attributes(
         }
         attributes = Attributes { storage_class, ..Attributes::default() };
     }
-    if let Some(class) = &policy.storage_class {
-        attributes.storage_class = Some(class.clone());
+    let class = attributes.storage_class.take();
+    attributes.storage_class = policy.class_for(class.as_deref()).map(str::to_owned);
+    if policy.storage_class.is_some() {
+        // It is not left to the destination.
+        losses.remove(&Loss::Class);
+    } else if attributes.storage_class != class {
+        losses.insert(Loss::Class);
     }
     let wanted = token.filter(|_| policy.token);
     let wants = wanted.is_some();

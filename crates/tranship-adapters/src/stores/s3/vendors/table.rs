@@ -11,6 +11,7 @@ const CAREFUL: Quirks = Quirks {
     list: ListVersion::V2,
     encodes_listings: true,
     lists_late: false,
+    lists_restores: false,
     checksums: false,
     conditions: true,
     tags: true,
@@ -38,6 +39,7 @@ pub static AMAZON: Vendor = Vendor {
     endpoints: None,
     quirks: Quirks {
         path_style: false,
+        lists_restores: true,
         checksums: true,
         owners: true,
         kms: true,
