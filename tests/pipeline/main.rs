@@ -9,6 +9,7 @@
 mod copy;
 mod corpus;
 mod corruption;
+mod digests;
 mod fleet;
 mod keys;
 mod large;

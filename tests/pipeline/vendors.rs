@@ -294,6 +294,29 @@ async fn the_sources_own_checksum_finds_damage_that_no_etag_would() {
     }
 }
 
+/// An `ETag` of an MD5's form that is none, as of what a store encrypts: the destination refuses the bytes for it,
+/// and they are sent once more, since they come to the checksum that the source keeps.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_come_to_the_sources_own_checksum_arrive_whatever_the_etag_is() {
+    for (dialect, scheme) in [DIALECTS[0], DIALECTS[1], DIALECTS[3]] {
+        for size in [2_000, 3 * MIB] {
+            let pair = Pair::from(dialect, scheme, true).await;
+            pair.source.put("k", noise(1, size));
+            let drawn = "7d0c1f4b29e86a53d17f02c4be95a360";
+            let draw = |object: &mut Object| drawn.clone_into(&mut object.etag);
+            assert!(pair.source.server.store().change(pair.source.bucket, "k", draw));
+            let readings = || pair.source.server.requests().count("GetObject");
+            let report = pair.copy(Policy::default()).await;
+            report.expect(&[("copied", 1)]);
+            let losses = report.run.totals.unwrap().losses;
+            assert!(losses.iter().all(|(loss, _)| loss != Loss::Proof), "{scheme} {size}");
+            pair.expect_equal(scheme);
+            pair.copy(Policy::default()).await.expect(&[("equal", 1)]);
+            assert_eq!(readings(), 2, "{scheme} {size}");
+        }
+    }
+}
+
 /// Archives of every store, and how their keys are listed: most listings do not say what is restored.
 const ARCHIVES: [(Dialect, &str, &str, Option<ListVersion>); 8] = [
     (Dialect::Amazon, "s3", "GLACIER", Some(ListVersion::V1)),

@@ -117,6 +117,9 @@ pub struct Policy {
     /// Whether the source's `ETag`s of the form `…-N` follow from the MD5s of its parts, so that a copy
     /// in the same parts has the same one.
     pub composites_follow: bool,
+    /// Whether an `ETag` of the source that has the form of an MD5 is that of the bytes, unless the object is said
+    /// to be encrypted with keys of a key service. Then bytes that come to another one are damaged.
+    pub md5_is_promised: bool,
     /// Whether the source's listing may show late what was written: then it proves no absence by itself.
     pub source_lists_late: bool,
     /// Deliveries of a task in which an object really failed before it is settled as failed.
@@ -222,6 +225,7 @@ impl Default for Policy {
             room: MetadataRoom::ASSUMED,
             fenced: true,
             composites_follow: true,
+            md5_is_promised: true,
             source_lists_late: false,
             failures_max: 5,
             retry_parked: true,

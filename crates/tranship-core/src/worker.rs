@@ -11,6 +11,7 @@ mod foresee;
 mod park;
 mod parts;
 mod plan;
+mod seen;
 mod small;
 mod tags;
 

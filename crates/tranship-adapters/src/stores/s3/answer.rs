@@ -210,8 +210,10 @@ impl Answer {
         let is_archive = class.is_some_and(|class| settings.vendor().is_archive(&class));
         let is_restored = |restore: &str| restore.contains("ongoing-request=\"false\"");
         // Amazon says `aws:kms`, others KMS.
-        let is_managed = |sse: &str| sse.eq_ignore_ascii_case("AES256");
-        let is_kms = self.encryption.as_deref().is_some_and(|sse| !is_managed(sse));
+        let may_be_md5 = |sse: &str| {
+            sse.eq_ignore_ascii_case("AES256") && !settings.vendor().quirks.encryption_hides_md5
+        };
+        let is_hidden = self.encryption.as_deref().is_some_and(|sse| !may_be_md5(sse));
         let identity = Identity {
             etag: self.etag()?,
             size: self.size()?,
@@ -226,7 +228,7 @@ impl Answer {
             content_size: self.content_size()?,
             tag_count: self.tag_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
             checksum: self.checksum.whole().or(said.checksum),
-            etag_is_opaque: is_kms || self.customer_key.is_some() || said.is_opaque,
+            etag_is_opaque: is_hidden || self.customer_key.is_some() || said.is_opaque,
             is_archived: (is_archive || self.is_tiered_away)
                 && !self.restore.as_deref().is_some_and(is_restored),
             part_count: self.part_count.and_then(|count| u32::try_from(count).ok()),
@@ -348,7 +350,11 @@ mod tests {
             let (encryption, customer_key) =
                 (encryption.map(str::to_owned), customer_key.map(str::to_owned));
             let answer = Answer { encryption, customer_key, ..answer(1, None) };
-            assert_eq!(answer.head(&S3Settings::default()).unwrap().etag_is_opaque, opaque);
+            assert_eq!(answer.clone().head(&S3Settings::default()).unwrap().etag_is_opaque, opaque);
+            // There, an ETag is an MD5 only of what is not encrypted at all.
+            let cos = S3Settings { vendor: Vendor::of_scheme("cos"), ..S3Settings::default() };
+            let is_encrypted = answer.encryption.is_some() || opaque;
+            assert_eq!(answer.head(&cos).unwrap().etag_is_opaque, is_encrypted);
         }
         for (restore, restored) in [
             (None, false),

@@ -99,6 +99,11 @@ pub struct Quirks {
     pub kms: bool,
     /// `ETag`s of plain writes are MD5, and those of multipart uploads the MD5 of the parts' MD5s.
     pub etags: ETags,
+    /// An `ETag` that looks like an MD5 is one, unless the answer says that a key service keeps the object's key. Where
+    /// nobody promises that, a difference is no proof of damage.
+    pub md5_is_promised: bool,
+    /// `ETag`s of what the store encrypts, with whatever keys, are no MD5.
+    pub encryption_hides_md5: bool,
     /// `ETag`s may be qetags, which say so by their form, and are compared with what the bytes come to.
     pub qetags: bool,
     /// The vendor's own prefix of headers, beside `x-amz-`.
@@ -283,6 +288,7 @@ pub fn abiding(policy: Policy, source: &Vendor, destination: &Vendor) -> Policy 
         classes: destination.quirks.classes,
         fenced: policy.fenced && destination.quirks.conditions,
         composites_follow: source.quirks.etags == ETags::Md5,
+        md5_is_promised: source.quirks.md5_is_promised,
         source_lists_late: source.quirks.lists_late,
         room: destination.quirks.metadata,
         server_side,

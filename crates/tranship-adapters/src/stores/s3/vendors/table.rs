@@ -19,6 +19,8 @@ const CAREFUL: Quirks = Quirks {
     owners: false,
     kms: false,
     etags: ETags::Md5,
+    md5_is_promised: false,
+    encryption_hides_md5: false,
     qetags: false,
     prefix: None,
     checksum: None,
@@ -40,6 +42,7 @@ pub static AMAZON: Vendor = Vendor {
     quirks: Quirks {
         path_style: false,
         lists_restores: true,
+        md5_is_promised: true,
         checksums: true,
         owners: true,
         kms: true,
@@ -136,6 +139,7 @@ const COS: Vendor = Vendor {
         lists_late: true,
         conditions: false,
         etags: ETags::Md5OfPlain,
+        encryption_hides_md5: true,
         prefix: Some("x-cos-"),
         checksum: Some(ChecksumHeader::Crc64(&["x-cos-hash-crc64ecma", "x-amz-hash-crc64ecma"])),
         metadata: MetadataRoom {
