@@ -80,6 +80,20 @@ fn another_endpoint_of_a_side_names_no_other_transfer() {
 }
 
 #[test]
+fn a_class_that_the_destination_lacks_is_a_mistake() {
+    let name = "TRANSHIP_DESTINATION_STORAGE_CLASS";
+    let with = |class| {
+        let kind = ("TRANSHIP_DESTINATION_KIND", "google-gcs");
+        read(&[kind, ("TRANSHIP_DESTINATION_CREDENTIALS", "d"), (name, class)])
+    };
+    let mistakes = with("GLACIER").unwrap_err().to_string();
+    assert!(mistakes.contains(name) && mistakes.contains("no equal at Google"), "{mistakes}");
+    for class in ["STANDARD_IA", "NEARLINE", "A_CLASS_MADE_SINCE"] {
+        assert_eq!(with(class).unwrap().policy.storage_class.as_deref(), Some(class));
+    }
+}
+
+#[test]
 fn every_mistake_names_its_setting() {
     for (with, name) in [
         (vec![("TRANSHIP_SOURCE_BUCKET", "")], "TRANSHIP_SOURCE_BUCKET"),
@@ -97,14 +111,6 @@ fn every_mistake_names_its_setting() {
         (vec![("TRANSHIP_DESTINATION_KIND", "azure-blob")], "TRANSHIP_DESTINATION_KIND"),
         (vec![("TRANSHIP_DESTINATION_KIND", "s3-compatible")], "TRANSHIP_DESTINATION_ENDPOINT"),
         (vec![("TRANSHIP_DESTINATION_KIND", "cloudflare-r2")], "TRANSHIP_DESTINATION_ENDPOINT"),
-        (
-            vec![
-                ("TRANSHIP_DESTINATION_KIND", "google-gcs"),
-                ("TRANSHIP_DESTINATION_CREDENTIALS", "d"),
-                ("TRANSHIP_DESTINATION_STORAGE_CLASS", "GLACIER"),
-            ],
-            "TRANSHIP_DESTINATION_STORAGE_CLASS",
-        ),
         (
             vec![
                 ("TRANSHIP_DESTINATION_KIND", "alibaba-oss"),
@@ -244,6 +250,7 @@ fn the_kind_of_the_source_decides_its_endpoint_and_what_is_believed_of_it() {
         assert!(settings.policy.fenced, "{kind}");
         let has_tags = matches!(kind, "amazon-s3" | "tencent-cos");
         assert_eq!(settings.policy.tags, has_tags, "{kind}");
+        assert_eq!(settings.policy.md5_is_promised, kind == "amazon-s3", "{kind}");
     }
 }
 
