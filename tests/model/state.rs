@@ -409,7 +409,7 @@ fn made_head(object: Object, made_by: Option<&Upload>, parts: u8) -> Head {
         checksum: None,
         qetag: None,
         etag_is_opaque: false,
-        restored: false,
+        is_archived: false,
         losses: Losses::new(),
         part_count: None,
         content_size: u64::from(parts) * PART_BYTES,

@@ -6,7 +6,9 @@ use tranship_core::loss::Loss;
 use tranship_core::outcome::Outcome;
 use tranship_core::policy::{Compare, DeleteGuard, Overwrite, Policy};
 use tranship_core::rows::RunState;
-use tranship_server::{CompleteReplay, EtagMode, Fault, Matcher, Properties, Rule, ServerOptions};
+use tranship_server::{
+    CompleteReplay, EtagMode, Fault, Matcher, Properties, Rule, ServerOptions, Versioning,
+};
 use tranship_tests::keys::HOSTILE;
 use tranship_tests::rig::{DESTINATION, How, MIB, Report, Rig, SOURCE, noise};
 
@@ -422,8 +424,7 @@ async fn deletes_need_flag_guard_and_proof() {
     };
     let refused = rig.run(rig.parts(guard(9, 99)), None).await.unwrap_err();
     assert!(refused.to_string().contains("--delete-unversioned"), "{refused}");
-    rig.there()
-        .configure(DESTINATION, |bucket| bucket.versioning = tranship_server::Versioning::Enabled);
+    rig.there().configure(DESTINATION, |bucket| bucket.versioning = Versioning::Enabled);
     for policy in [guard(2, 99), guard(9, 10)] {
         rig.copy(policy).await.expect(&[("equal", 10), ("extra", 3)]);
     }
@@ -490,8 +491,7 @@ async fn a_delete_that_fails_is_a_failure_of_the_run() {
     let rig = Rig::new().await;
     rig.put("k", "x");
     rig.there().put(DESTINATION, "extra", "x");
-    rig.there()
-        .configure(DESTINATION, |bucket| bucket.versioning = tranship_server::Versioning::Enabled);
+    rig.there().configure(DESTINATION, |bucket| bucket.versioning = Versioning::Enabled);
     let refused = Fault::Refuse { status: 501, code: "NotImplemented" };
     rig.destination.faults().add(Rule::new(Matcher::on("DeleteObject"), refused));
     let guard = DeleteGuard { objects_max: 9, percent_max: 100 };
@@ -510,8 +510,7 @@ async fn a_delete_that_no_condition_can_guard_looks_before_it_deletes() {
     for key in ["stale", "written"] {
         rig.there().put(DESTINATION, key, "x");
     }
-    rig.there()
-        .configure(DESTINATION, |bucket| bucket.versioning = tranship_server::Versioning::Enabled);
+    rig.there().configure(DESTINATION, |bucket| bucket.versioning = Versioning::Enabled);
     // After the listing, and before the delete.
     rig.destination.faults().before(Matcher::on("HeadObject").key("written"), 0, |store| {
         store.put(DESTINATION, "written", "by somebody else");
@@ -685,6 +684,58 @@ async fn metadata_without_room_for_a_token_survives_and_the_ledger_remembers() {
         rig.copy(policy).await.expect(&[("copied", 2)]);
         rig.expect_equal();
     }
+}
+
+/// More of them than there may be reads in a row that are denied.
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_that_may_not_be_read_fail_their_objects_alone() {
+    for (versioning, permission) in [
+        (Versioning::Off, "s3:GetObjectTagging at the source"),
+        (Versioning::Enabled, "s3:GetObjectVersionTagging at the source"),
+    ] {
+        let rig = Rig::new().await;
+        rig.here().configure(SOURCE, |bucket| bucket.versioning = versioning);
+        let put = |key: &str, size| {
+            let tags = vec![("team".to_owned(), "maps".to_owned())];
+            rig.here().put_with(SOURCE, key, noise(1, size), Properties::default(), tags);
+        };
+        (0..20).for_each(|n| put(&format!("tagged/{n:02}"), 100));
+        put("tagged/large", 7 * MIB);
+        rig.put("untagged", "bytes");
+        let refuse = || Fault::Refuse { status: 403, code: "AccessDenied" };
+        let refused = || Rule::new(Matcher::on("GetObjectTagging"), refuse());
+        rig.source.faults().add(refused());
+        let report = rig.copy(in_parts()).await;
+        report.expect(&[("copied", 1), ("failed", 21)]);
+        for note in &report.failures {
+            let reason = note.reason.as_deref().unwrap();
+            assert!(reason.contains(permission), "{}: {reason}", note.key);
+        }
+        assert_eq!(rig.there().open_uploads(DESTINATION), []);
+        // So is an object whose tags are to be compared, on either side.
+        rig.source.faults().clear();
+        rig.copy(in_parts()).await.expect(&[("equal", 1), ("copied", 21)]);
+        let policy = || Policy { compare: Compare::Metadata, ..in_parts() };
+        for faults in [rig.source.faults(), rig.destination.faults()] {
+            faults.add(refused());
+            rig.copy(policy()).await.expect(&[("equal", 1), ("failed", 21)]);
+            faults.clear();
+        }
+        rig.copy(policy()).await.expect(&[("equal", 22)]);
+    }
+}
+
+/// The number of tags is told to nobody who may not read them: then nothing shows that there are any.
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_that_the_store_does_not_tell_of_are_lost_without_being_counted() {
+    let rig = Rig::new().await;
+    let tags = vec![("team".to_owned(), "maps".to_owned())];
+    rig.here().put_with(SOURCE, "tagged", "bytes", Properties::default(), tags);
+    rig.here().configure(SOURCE, |bucket| bucket.deny_tagging = true);
+    let report = rig.copy(Policy::default()).await;
+    report.expect(&[("copied", 1)]);
+    assert!(report.run.totals.unwrap().losses.is_empty());
+    assert_eq!(rig.there().get(DESTINATION, "tagged").unwrap().tags, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ mod copy;
 mod corpus;
 mod corruption;
 mod deliveries;
+mod digests;
 mod fleet;
 mod keys;
 mod large;

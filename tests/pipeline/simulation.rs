@@ -78,10 +78,13 @@ async fn simulate(nature: Nature) -> (Vec<String>, Vec<Arc<Life>>) {
             lives.extend(together.map(|(life, _)| life));
             continue;
         }
-        if world.nature.host == Host::Functions {
+        let stop_after_ms = (chance.below(4) == 0).then(|| chance.below(5_000));
+        // Nobody asks a stack to stop; but its events come whenever they like.
+        let stays = world.nature.host == Host::Process;
+        if !stays {
             world.tell();
         }
-        let stop_after_ms = (chance.below(4) == 0).then(|| chance.below(5_000));
+        let stop_after_ms = stop_after_ms.filter(|_| stays);
         let (life, _) = world.live(faults, stop_after_ms).await;
         lives.push(life);
     }

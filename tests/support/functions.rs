@@ -28,6 +28,8 @@ use crate::world::Fleet;
 const MINUTE_MS: u64 = 60_000;
 /// How long a message waits whose visit was cut off, or that met an open breaker.
 const PAUSE_MS: u64 = 30_000;
+/// How long nobody asks a queue that was empty: whoever asks again and again only makes the simulation slow.
+const EMPTY_MS: u64 = 10_000;
 /// A run that takes longer than this many sweeps goes round in circles.
 const SWEEPS_MAX: u32 = 300;
 /// Visits to tasks at once.
@@ -184,6 +186,9 @@ impl Functions<'_> {
             return None;
         }
         let received = self.stage.queue.receive(queue, 1).await.ok()?;
+        if received.is_empty() {
+            self.stage.clock.sleep(EMPTY_MS).await;
+        }
         received.into_iter().next()
     }
 
@@ -247,6 +252,9 @@ impl Functions<'_> {
                 continue;
             }
             let Ok(received) = self.stage.queue.receive(Queue::Large, 3).await else { continue };
+            if received.is_empty() {
+                self.stage.clock.sleep(EMPTY_MS).await;
+            }
             for received in received {
                 self.task(Queue::Large, &received).await;
             }

@@ -373,10 +373,19 @@ fn estimate(sample: &GrantSample, copied: u64) -> Option<u64> {
 
 /// What is written in place of a class.
 fn class_text(class: &str, policy: &Policy, outlook: &Outlook) -> String {
-    match &policy.storage_class {
-        Some(written) => format!("storage class {class} → {written}, as asked for"),
-        None if outlook.destination_is_amazon => format!("storage class {class} → {class}, kept"),
-        None => format!(
+    if let Some(written) = &policy.storage_class {
+        return format!("storage class {class} → {written}, as asked for");
+    }
+    let own = policy.classes.iter().find(|(_, amazon)| *amazon == class);
+    match (own, policy.class_for(Some(class))) {
+        (Some((name, _)), _) => format!("storage class {class} → {name}, its equal there"),
+        (None, None) => format!(
+            "storage class {class} → the bucket's own: it has no equal there; --storage-class sets one"
+        ),
+        (None, Some(_)) if outlook.destination_is_amazon => {
+            format!("storage class {class} → {class}, kept")
+        }
+        (None, Some(_)) => format!(
             "storage class {class} → {class}: a store that does not know it refuses; --storage-class sets another"
         ),
     }
@@ -469,6 +478,27 @@ mod tests {
         let told = Outlook { destination_region: Some("cn-north-1".to_owned()), ..amazon };
         let pair = pair(&told, &bucket(Some("us-east-1")), &bucket(None));
         assert!(!pair.is_one_partition);
+    }
+
+    #[test]
+    fn a_class_is_said_to_become_what_is_written() {
+        let said = |scheme: &str, is_amazon, class| {
+            let vendor = Vendor::of_scheme(scheme).unwrap();
+            let policy = Policy { classes: vendor.quirks.classes, ..Policy::default() };
+            let outlook = Outlook { destination_is_amazon: is_amazon, ..Outlook::default() };
+            class_text(class, &policy, &outlook)
+        };
+        for (scheme, is_amazon, class, text) in [
+            ("s3", true, "STANDARD_IA", "→ STANDARD_IA, kept"),
+            ("s3", false, "STANDARD_IA", "that does not know it refuses"),
+            ("gs", false, "STANDARD_IA", "→ NEARLINE, its equal there"),
+            ("gs", false, "INTELLIGENT_TIERING", "→ the bucket's own: it has no equal there"),
+            ("oss", false, "GLACIER", "→ GLACIER, its equal there"),
+            ("oss", false, "ONEZONE_IA", "→ the bucket's own: it has no equal there"),
+        ] {
+            let said = said(scheme, is_amazon, class);
+            assert!(said.contains(text), "{scheme} {class}: {said}");
+        }
     }
 
     #[test]

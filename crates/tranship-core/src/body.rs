@@ -57,7 +57,8 @@ impl HttpBody for Full {
 #[derive(Debug, Clone)]
 pub struct Expectation {
     pub size: u64,
-    /// The source's own checksum of exactly these bytes, where it has one.
+    /// The source's own checksum of exactly these bytes, where it has one; or what an earlier reading came to, where
+    /// this one has to come to the same.
     pub checksum: Option<Checksum>,
     /// What the source's own qetag says of exactly these bytes, where it has one.
     pub qetag: Option<Claim>,

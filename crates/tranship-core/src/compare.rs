@@ -1,5 +1,6 @@
 //! Whether a key needs to be copied: by the listings alone where they can tell, else by one look.
 
+use crate::forecast::STANDARD;
 use crate::object::{ETag, ETagForm, Identity, ObjectKey};
 use crate::policy::{Compare, Overwrite, Policy};
 use crate::store::{Attributes, Head, Listed};
@@ -79,7 +80,9 @@ pub fn same_attributes(policy: &Policy, source: &Attributes, destination: &Attri
         plain.storage_class = None;
         plain
     };
-    let class = policy.storage_class.as_deref().or(source.storage_class.as_deref());
+    // The standard class can be asked for by name; a look leaves it out.
+    let class = policy.class_for(source.storage_class.as_deref());
+    let class = class.filter(|class| *class != STANDARD);
     let carried = !policy.metadata || plain(source) == plain(destination);
     carried && class == destination.storage_class.as_deref()
 }
@@ -138,6 +141,7 @@ pub fn check_order(prefix: &str, after: Option<&ObjectKey>, page: &[Listed]) -> 
 mod tests {
     use super::*;
     use crate::object::Millis;
+    use crate::store::Reading;
     use proptest::prelude::*;
 
     fn listed(key: &str, size: u64, etag: &str, modified: u64) -> Listed {
@@ -147,7 +151,28 @@ mod tests {
             etag: ETag::new(etag),
             modified: Millis(modified),
             storage_class: None,
-            restored: false,
+            reading: Reading::Open,
+        }
+    }
+
+    #[test]
+    fn a_class_that_was_left_to_the_destination_is_no_difference() {
+        let ia: &[_] = &[("IA", "STANDARD_IA")];
+        for (asked, classes, source, there, same) in [
+            (None, &[][..], Some("ONEZONE_IA"), Some("ONEZONE_IA"), true),
+            (None, &[], Some("ONEZONE_IA"), None, false),
+            (None, ia, Some("ONEZONE_IA"), None, true),
+            (None, ia, Some("STANDARD_IA"), None, false),
+            (Some("ONEZONE_IA"), ia, None, Some("ONEZONE_IA"), true),
+            (Some("STANDARD"), &[], Some("ONEZONE_IA"), None, true),
+        ] {
+            let storage_class = asked.map(str::to_owned);
+            let policy = Policy { storage_class, classes, ..Policy::default() };
+            let [source, there] = [source, there].map(|class: Option<&str>| Attributes {
+                storage_class: class.map(str::to_owned),
+                ..Attributes::default()
+            });
+            assert_eq!(same_attributes(&policy, &source, &there), same, "{asked:?} {source:?}");
         }
     }
 

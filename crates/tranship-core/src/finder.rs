@@ -18,7 +18,6 @@ use crate::stage::Stage;
 use crate::timeline::Timeline;
 use crate::worker::encode;
 
-pub(crate) use scan::is_archive_class;
 pub use scan::{KeyLines, ScanEnd, run as run_scan};
 pub use sum::{Sum, totals};
 pub use watch::{Watched, watch};

@@ -29,7 +29,7 @@ const MEASURED_BYTES_MIN: u64 = 1 << 30;
 const MEASURED_MEAN_BYTES_MIN: u64 = 1 << 20;
 /// The requests that read tags.
 pub const TAG_READS: &str = "GET tags";
-const STANDARD: &str = "STANDARD";
+pub(crate) const STANDARD: &str = "STANDARD";
 /// What the classes beyond the limit are called.
 const OTHERS: &str = "(other)";
 

@@ -22,7 +22,10 @@ pub enum Loss {
     Lock,
     /// User metadata that the source's store says it has and cannot return.
     Metadata,
-    /// The source has tags, and they are switched off, or the destination has none.
+    /// Its `ETag` looks like an MD5 and is not that of the bytes, and no checksum is kept with it: two readings
+    /// that agreed are all that speaks for the copy.
+    Proof,
+    /// The source has tags, and they are switched off, or one of the stores has no calls for them.
     Tags,
     /// User metadata left no room for the copy token.
     Token,
@@ -39,7 +42,12 @@ impl Loss {
             Self::Link => "that they are links: the copies have the bytes that those lead to",
             Self::Lock => "retention or legal hold",
             Self::Metadata => "user metadata that the source cannot return",
-            Self::Tags => "tags, which are switched off, or which the destination does not have",
+            Self::Proof => {
+                "proof: their ETags are no MD5, nor is a checksum kept; two readings agreed"
+            }
+            Self::Tags => {
+                "tags, which are switched off, or which one of the stores does not hand over or take"
+            }
             Self::Token => "copy token: no room in the user metadata, the ledger remembers instead",
         }
     }

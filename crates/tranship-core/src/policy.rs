@@ -97,6 +97,9 @@ pub struct Policy {
     pub delete: Option<DeleteGuard>,
     /// Write this storage class instead of the source's.
     pub storage_class: Option<String>,
+    /// What the destination calls Amazon's storage classes, its name first. Of what stands in none it has no
+    /// equal. Empty: it has Amazon's own, or nobody knows which it has.
+    pub classes: &'static [(&'static str, &'static str)],
     /// Carry over headers and user metadata; without them only the bytes, tags and class arrive.
     pub metadata: bool,
     pub tags: bool,
@@ -116,6 +119,9 @@ pub struct Policy {
     /// Whether the source's `ETag`s of the form `…-N` follow from the MD5s of its parts, so that a copy
     /// in the same parts has the same one.
     pub composites_follow: bool,
+    /// Whether an `ETag` of the source that has the form of an MD5 is that of the bytes, unless the object is said
+    /// to be encrypted with keys of a key service. Then bytes that come to another one are damaged.
+    pub md5_is_promised: bool,
     /// Whether the source's listing may show late what was written: then it proves no absence by itself.
     pub source_lists_late: bool,
     /// Deliveries of a task in which an object really failed before it is settled as failed.
@@ -174,6 +180,15 @@ impl Default for Limits {
 }
 
 impl Policy {
+    /// The class that the copy of an object of this one is written in, by Amazon's name or as it was asked for;
+    /// `None`: the bucket's own.
+    pub fn class_for<'a>(&'a self, source: Option<&'a str>) -> Option<&'a str> {
+        let has = |class: &str| {
+            self.classes.is_empty() || self.classes.iter().any(|(_, amazon)| *amazon == class)
+        };
+        self.storage_class.as_deref().or_else(|| source.filter(|class| has(class)))
+    }
+
     /// What an `ETag` of the source says.
     pub fn form_of(&self, etag: &ETag) -> ETagForm {
         match etag.form() {
@@ -201,6 +216,7 @@ impl Default for Policy {
             filter: Filter::default(),
             delete: None,
             storage_class: None,
+            classes: &[],
             metadata: true,
             tags: true,
             token: true,
@@ -212,6 +228,7 @@ impl Default for Policy {
             objects: ObjectRoom::WHOLE,
             fenced: true,
             composites_follow: true,
+            md5_is_promised: true,
             source_lists_late: false,
             failures_max: 5,
             retry_parked: true,

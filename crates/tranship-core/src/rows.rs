@@ -396,7 +396,7 @@ pub enum Status {
     Done,
     /// A foreign object was left in its place.
     Conflict,
-    /// The source is no more.
+    /// The source is no more, or lies in an archive where nobody can read it.
     Gone,
     /// Given up until told otherwise, or until the source changes.
     Parked,

@@ -24,6 +24,18 @@ pub enum Condition {
     Is(ETag),
 }
 
+/// Whether the bytes of a listed object can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reading {
+    /// At once, be it that a restored copy lies there.
+    Open,
+    /// They lie in an archive, and are not restored.
+    Archived,
+    /// They lie in an archive, and the listing does not say whether they are restored: only a read tells.
+    Unsaid,
+}
+
 /// A key as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Listed {
@@ -31,10 +43,10 @@ pub struct Listed {
     pub size: u64,
     pub etag: ETag,
     pub modified: Millis,
-    /// As the store names it; `None` is the standard class.
+    /// Amazon's name of it, or the one that was asked for in its place; `None` is the standard class.
     pub storage_class: Option<String>,
-    /// In an archive tier, and a restored copy can be read.
-    pub restored: bool,
+    /// By the store's own class, whatever name stands in its place.
+    pub reading: Reading,
 }
 
 /// What to list: the keys under `prefix` that come after `after`, at most `limit` of them.
@@ -85,8 +97,8 @@ pub struct Head {
     pub qetag: Option<Qetag>,
     /// Whether the store's key management makes the `ETag` opaque.
     pub etag_is_opaque: bool,
-    /// In an archive tier, and a restored copy can be read.
-    pub restored: bool,
+    /// Its bytes lie in an archive, and nothing says that they are restored: a read tells for sure.
+    pub is_archived: bool,
     /// What of it no other store could be given.
     pub losses: Losses,
     /// Number of parts, where the request named one and the store answered for it.

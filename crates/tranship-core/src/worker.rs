@@ -11,7 +11,9 @@ mod foresee;
 mod park;
 mod parts;
 mod plan;
+mod seen;
 mod small;
+mod tags;
 
 use std::borrow::Cow;
 

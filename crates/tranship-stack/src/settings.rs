@@ -233,7 +233,18 @@ impl Settings {
             );
         }
         let sse = sse(&mut read, destination.vendor);
-        let mut policy = abiding(policy(&mut read, &facts), source.vendor, destination.vendor);
+        let policy = policy(&mut read, &facts);
+        if policy
+            .storage_class
+            .as_deref()
+            .is_some_and(|class| destination.vendor.lacks_class(class))
+        {
+            let name = destination.vendor.name;
+            let what =
+                format!("it has no equal at {name}: leave it empty, or give a class of that store");
+            read.mistake("TRANSHIP_DESTINATION_STORAGE_CLASS", &what);
+        }
+        let mut policy = abiding(policy, source.vendor, destination.vendor);
         policy.fenced = facts.conditions.unwrap_or(policy.fenced);
         let own = own(&mut read);
         policy.large_object_bytes = large_object_bytes(&mut read, own.large.is_some());

@@ -22,7 +22,7 @@ use tranship_core::ports::Clock;
 use tranship_core::room::MetadataRoom;
 use tranship_core::store::{
     BucketFacts, Completion, Condition, CopySource, Head, ListPage, ListRequest, Listed,
-    ObjectStore, OpenUpload, Part, PartPage, Pin, Put, Read, Write, Written,
+    ObjectStore, OpenUpload, Part, PartPage, Pin, Put, Read, Reading, Write, Written,
 };
 
 pub use object::{Digests, Object};
@@ -382,7 +382,8 @@ impl ObjectStore for MemoryStore {
             etag: object.etag.clone(),
             modified: object.modified,
             storage_class: object.attributes.storage_class.clone(),
-            restored: false,
+            // As most stores' listings: whether it is restored is not said.
+            reading: if object.is_archived() { Reading::Unsaid } else { Reading::Open },
         });
         let objects: Vec<Listed> = listed.collect();
         let truncated = rest.peek().is_some() && limit > 0;

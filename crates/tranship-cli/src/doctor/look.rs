@@ -76,7 +76,7 @@ async fn object(side: Side, store: &S3Store, page: &[Listed]) -> Vec<Finding> {
     findings.push(etags(side, &head));
     findings.push(checksums(side, &head));
     if side == Side::Source {
-        findings.push(tags(store, key).await);
+        findings.push(tags(store, key, &head).await);
     }
     findings
 }
@@ -152,12 +152,22 @@ fn checksums(side: Side, head: &Head) -> Finding {
     Finding::new(side, CHECK, State::Advice, what, to_do)
 }
 
-async fn tags(store: &S3Store, key: &ObjectKey) -> Finding {
+/// Whether tags can be read as a copy reads them: of the version that was seen.
+async fn tags(store: &S3Store, key: &ObjectKey, head: &Head) -> Finding {
     const CHECK: &str = "tags";
-    match patiently(|| store.tags(key, None)).await {
+    let version = head.identity.version.as_ref();
+    match patiently(|| store.tags(key, version)).await {
         Ok(_) => Finding::good(Side::Source, CHECK, "they can be read"),
         Err(error) if error.kind.is_about_credentials() => {
-            let to_do = "allow s3:GetObjectTagging, or leave tags away with --no-tags: else objects that have tags fail";
+            let permissions = match version {
+                Some(_) => "s3:GetObjectTagging and s3:GetObjectVersionTagging",
+                None => "s3:GetObjectTagging",
+            };
+            let to_do = format!(
+                "allow {permissions}, or leave tags away with --no-tags: whoever may not read tags is not told by \
+                Amazon S3 that there are any, so they are lost without being counted; where a store tells, the \
+                objects that have tags fail"
+            );
             Finding::new(Side::Source, CHECK, State::Advice, error.to_string(), to_do)
         }
         Err(error) => Finding::new(Side::Source, CHECK, State::Unknown, error.to_string(), ""),

@@ -119,18 +119,6 @@ pub(crate) const ACLS: [(&str, &str); 7] = [
     ("bucket-owner-full-control", "bucket-owner-full-control"),
 ];
 
-/// Amazon's storage classes; another store may have its own.
-pub(crate) const STORAGE_CLASSES: [&str; 8] = [
-    "STANDARD",
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "GLACIER_IR",
-    "GLACIER",
-    "DEEP_ARCHIVE",
-    "REDUCED_REDUNDANCY",
-];
-
 /// The words alone, as clap wants them.
 pub(crate) fn names<T, const N: usize>(choices: [(&'static str, T); N]) -> [&'static str; N] {
     choices.map(|(name, _)| name)

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tranship_adapters::stores::s3::vendors::{Asked, Lacking, Vendor};
+use tranship_adapters::stores::s3::vendors::{AMAZON_CLASSES, Asked, Lacking, STANDARD, Vendor};
 use tranship_core::location::Transfer;
 use tranship_core::object::{OBJECT_SIZE_MAX_BYTES, PART_SIZE_MAX_BYTES, PART_SIZE_MIN_BYTES};
 use tranship_core::policy::{Compare, Overwrite};
 
 use super::layers::Layers;
-use super::names::{ACLS, COMPARE, OVERWRITE, SERVER_SIDE, SSE, STORAGE_CLASSES, TRUST};
+use super::names::{ACLS, COMPARE, OVERWRITE, SERVER_SIDE, SSE, TRUST};
 use super::patterns::{self, BadPattern};
 use super::values::size_text;
 use super::{
@@ -259,15 +259,27 @@ fn storage_class(
     if text == "keep" {
         return Ok(None);
     }
+    if destination.vendor.lacks_class(text) {
+        let name = destination.vendor.name;
+        let what = format!("{} {text} has no equal at {name}", layers.name(option));
+        let mut classes = vec![STANDARD];
+        classes.extend(destination.vendor.quirks.classes.iter().map(|(theirs, _)| *theirs));
+        classes.dedup();
+        return Err(layers.error(
+            option,
+            what,
+            format!("give keep or one of {}", classes.join(", ")),
+        ));
+    }
     let has_form = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
     // Stores of other vendors have classes of their own.
-    let is_known = STORAGE_CLASSES.contains(&text) || destination.location.endpoint.is_some();
+    let is_known = AMAZON_CLASSES.contains(&text) || destination.location.endpoint.is_some();
     if has_form && is_known {
         return Ok(Some(text.to_owned()));
     }
-    let otherwise = format!("give keep or one of {}", STORAGE_CLASSES.join(", "));
+    let otherwise = format!("give keep or one of {}", AMAZON_CLASSES.join(", "));
     let what = format!("{} does not know {}", layers.name(option), quoted(text));
-    Err(layers.error(option, what, did_you_mean(text, STORAGE_CLASSES, &otherwise)))
+    Err(layers.error(option, what, did_you_mean(text, AMAZON_CLASSES, &otherwise)))
 }
 
 /// `FROM=TO`, each of them once.

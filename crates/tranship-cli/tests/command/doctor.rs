@@ -212,7 +212,14 @@ async fn what_somebody_should_know_is_said_with_what_to_do() {
         ("writing", "unknown"),
     ];
     expect(&states, "destination", &wanted);
-    let words = ["--no-tags", "add one of some days", "turn versioning on", "carry a token"];
+    let words = [
+        "s3:GetObjectVersionTagging",
+        "--no-tags",
+        "without being counted",
+        "add one of some days",
+        "turn versioning on",
+        "carry a token",
+    ];
     run(looking(&world, &[])).expect(0, &words);
 }
 

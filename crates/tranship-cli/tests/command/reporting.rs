@@ -143,7 +143,7 @@ async fn a_report_has_accounts_failures_losses_and_time() {
     assert!(failure["reason"].as_str().unwrap().contains("InternalError"), "{failure}");
     assert_eq!(
         report["run"]["losses"],
-        json!({ "tags, which are switched off, or which the destination does not have": 1 })
+        json!({ "tags, which are switched off, or which one of the stores does not hand over or take": 1 })
     );
     assert!(report["run"]["retries"].as_u64() > Some(0), "{report}");
     // The delivery that failed, and the one in which it was given up.
@@ -161,7 +161,7 @@ async fn a_report_has_accounts_failures_losses_and_time() {
         "&lt;script&gt;alert(&#39;b&#39;)\\u{202e}/",
         "Every prefix balances",
         "(keys without a slash)",
-        "tags, which are switched off, or which the destination does not have",
+        "tags, which are switched off, or which one of the stores does not hand over or take",
         "1 object failed",
         "objects with an outcome",
         "The run balances",

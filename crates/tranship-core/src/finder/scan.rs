@@ -17,11 +17,11 @@ use crate::listing::{self, Side, Sides};
 use crate::message::{Action, Entry, ObjectsTask, ScanTask, Work, entry_bytes};
 use crate::object::ObjectKey;
 use crate::outcome::{Account, Count, Outcome};
-use crate::policy::Filter;
+use crate::policy::{Filter, Policy};
 use crate::ports::Queue;
 use crate::rows::{self, List, Note, Notes, Run, Scan, ScanRange, TaskId};
 use crate::stage::Stage;
-use crate::store::{Condition, Listed};
+use crate::store::{Condition, Listed, Reading};
 use crate::worker::encode;
 
 use super::prefixes;
@@ -378,7 +378,7 @@ fn judge(stage: &Stage, window: &mut Window, pair: &Pair<'_>) {
                 Verdict::Copy => Action::Copy,
                 Verdict::Check => Action::Check,
             };
-            if is_archived(listed) && !listed.restored {
+            if is_archived(policy, listed.reading) {
                 return window.outcome(stage, listed, Outcome::Archived);
             }
             window.entries.push(Entry {
@@ -397,13 +397,14 @@ fn judge(stage: &Stage, window: &mut Window, pair: &Pair<'_>) {
     }
 }
 
-fn is_archived(listed: &Listed) -> bool {
-    listed.storage_class.as_deref().is_some_and(is_archive_class)
-}
-
-/// Whether objects of this class must be restored before they can be read.
-pub(crate) fn is_archive_class(class: &str) -> bool {
-    matches!(class, "GLACIER" | "DEEP_ARCHIVE")
+/// Whether an object is settled as archived by its listing alone. Where the listing does not say, a worker
+/// asks the store; a dry run reads nothing, and takes what lies in an archive for not restored.
+fn is_archived(policy: &Policy, reading: Reading) -> bool {
+    match reading {
+        Reading::Open => false,
+        Reading::Archived => true,
+        Reading::Unsaid => policy.dry_run,
+    }
 }
 
 /// Gives the second half of what remains to a new scan, if there may be one more.

@@ -13,7 +13,8 @@ use crate::object::{ByteRange, ETag, Millis, PartNumber, UploadId, VersionId};
 use crate::ports::Clock;
 use crate::progress::Progress;
 use crate::store::{
-    BucketFacts, Completion, CopySource, Head, OpenUpload, PartPage, Pin, Put, Read, Write, Written,
+    BucketFacts, Completion, CopySource, Head, OpenUpload, PartPage, Pin, Put, Read, Reading,
+    Write, Written,
 };
 
 const HERE: &str = "from/";
@@ -52,7 +53,7 @@ fn listed(key: String) -> Listed {
         etag: ETag::new("e"),
         modified: Millis(1),
         storage_class: None,
-        restored: false,
+        reading: Reading::Open,
     }
 }
 

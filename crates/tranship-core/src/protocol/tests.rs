@@ -60,7 +60,7 @@ fn there(etag: &str, token: Option<(u64, u64)>) -> Head {
         checksum: None,
         qetag: None,
         etag_is_opaque: false,
-        restored: false,
+        is_archived: false,
         losses: crate::loss::Losses::new(),
         part_count: None,
         content_size: 20 * MIB,

@@ -6,7 +6,7 @@ use crate::object::{Identity, Millis, VersionId};
 use crate::outcome::Count;
 use crate::qetag::Qetag;
 use crate::room::MetadataRoom;
-use crate::store::Attributes;
+use crate::store::{Attributes, Reading};
 
 const MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
 const OTHER_MD5: &str = "0cc175b9c0f1b6a831c399e269772661";
@@ -18,7 +18,7 @@ fn listed(key: &str, size: u64, etag: &str) -> Listed {
         etag: ETag::new(etag),
         modified: Millis(1_000),
         storage_class: None,
-        restored: false,
+        reading: Reading::Open,
     }
 }
 
@@ -31,7 +31,7 @@ fn head(size: u64, etag: &str) -> Head {
         checksum: None,
         qetag: None,
         etag_is_opaque: false,
-        restored: false,
+        is_archived: false,
         losses: std::collections::BTreeSet::new(),
         part_count: None,
         content_size: size,

@@ -7,7 +7,6 @@ use super::small::{attributes, check_room, new_token};
 use super::{head_if_there, plan, source_is_gone};
 use crate::compare;
 use crate::error::{Disposition, ErrorKind, StageError, StoreError};
-use crate::finder::is_archive_class;
 use crate::forecast::{self, Way};
 use crate::loss::Loss;
 use crate::message::Entry;
@@ -38,13 +37,10 @@ pub(super) async fn foresee(
             Err(error) => refused(stage, &error.to_string()),
         }
     }
-    let class = source.as_ref().map_or(&entry.class, |head| &head.attributes.storage_class);
-    if is_named
-        && source.as_ref().is_some_and(|head| !head.restored)
-        && class.as_deref().is_some_and(is_archive_class)
-    {
+    if source.as_ref().is_some_and(|head| head.is_archived) {
         return Ok(Outcome::Archived);
     }
+    let class = source.as_ref().map_or(&entry.class, |head| &head.attributes.storage_class);
     if let Some(head) = &source {
         check_metadata(stage, entry, head, is_sampled == Some(true))?;
     }

@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::park::{count_failure, park};
-use super::plan::{end_open, replan};
+use super::plan::replan;
 use super::{Done, back_off_ms};
 use crate::body::{Body, Expectation, measure};
 use crate::checksum::Algorithm;
@@ -18,7 +18,6 @@ use crate::error::{Disposition, ErrorKind, StageError, StoreError};
 use crate::link::{self, Piecewise};
 use crate::message::PartsTask;
 use crate::object::{ByteRange, ObjectKey, PartNumber, UploadId};
-use crate::outcome::Outcome;
 use crate::protocol::{self, Marked};
 use crate::rows::{self, Header, HeaderId, group_of};
 use crate::stage::Stage;
@@ -52,13 +51,6 @@ async fn after_failure(
     header: &Header,
     error: &StoreError,
 ) -> Result<Done, StageError> {
-    if error.kind == ErrorKind::Archived {
-        // It went to an archive after it was planned: whoever restores it has it copied by the next run.
-        if let Some(now) = current(stage, &header.id(), header.epoch).await? {
-            end_open(stage, now, Outcome::Archived).await?;
-        }
-        return Ok(Done::Settled);
-    }
     // A read that is denied may be the first of many: before it is held to be the object's own matter,
     // it has to be denied as often as any failure.
     let permanent =
@@ -146,7 +138,9 @@ async fn copy_parts_of(
             Some(Ok(())) => {}
             Some(Err(StageError::Ledger(error))) => return Err(error.into()),
             Some(Err(StageError::Store(error))) => {
-                if error.disposition() == Disposition::Replan {
+                // What went back into its archive is for the plan to settle, with nothing left open.
+                let is_archived = error.kind == ErrorKind::Archived;
+                if is_archived || error.disposition() == Disposition::Replan {
                     return moved(stage, header, &error).await;
                 }
                 left = Some(error);

@@ -15,14 +15,14 @@ use crate::fleet;
 use crate::layout::Layout;
 use crate::loss::Losses;
 use crate::message::{Message, PartsTask, Work};
-use crate::object::{Identity, ObjectKey, PartNumber, UploadId};
+use crate::object::{ByteRange, Identity, ObjectKey, PartNumber, UploadId};
 use crate::outcome::Outcome;
 use crate::policy::{Policy, ServerSide};
 use crate::protocol::{self, Intent, SWEEP_AFTER_MS};
 use crate::rows::{self, AccountRef, Bits, Header, HeaderId, Note, PARTS_PER_GROUP, Run, Status};
 use crate::settle::{Settlement, settle, settle_header};
 use crate::stage::Stage;
-use crate::store::{Head, Write, layout_of};
+use crate::store::{Head, Pin, Write, layout_of};
 use crate::token::Token;
 
 /// Plans that one delivery of a task begins while others plan the same key.
@@ -328,7 +328,10 @@ async fn create(stage: &Stage, header: Header, write: &Write) -> Result<Planned,
 async fn look(stage: &Stage, header: &Header) -> Result<Option<(Option<Head>, Head)>, StageError> {
     let there = denied::head_there(stage, &header.destination_key).await?;
     let source = head_if_there(stage, &*stage.source, &header.source_key).await;
-    if let Some(source) = stage.judged(source)? {
+    if let Some(mut source) = stage.judged(source)? {
+        if source.is_archived {
+            source.is_archived = is_refused(stage, &header.source_key, &source).await?;
+        }
         return Ok(Some((there, source)));
     }
     if source_is_gone(stage, &header.source_key).await? {
@@ -337,19 +340,34 @@ async fn look(stage: &Stage, header: &Header) -> Result<Option<(Option<Head>, He
     Err(why_not_there(stage, &header.source_key).await.into())
 }
 
-/// An object that is equal already (an earlier epoch landed), or is to be kept.
+/// Whether the store refuses to give what it says lies in an archive. Some read archives at once if their bucket
+/// is set so, and nobody promises that every HEAD tells of a restore.
+async fn is_refused(stage: &Stage, key: &ObjectKey, source: &Head) -> Result<bool, StoreError> {
+    let pin = Pin::from(&source.identity);
+    let first = ByteRange::new(0, 1).filter(|_| source.identity.size > 0);
+    let answer = stage.retried(|| stage.source.get(key, first, Some(&pin))).await;
+    match stage.judged(answer) {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind == ErrorKind::Archived => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// An object that is equal already (an earlier epoch landed), is to be kept, or cannot be read. The last
+/// leaves no identity in the header: what is restored later is planned as if it had never been seen.
 fn already_settled(
     stage: &Stage,
     header: &Header,
     source: &Head,
     there: Option<&Head>,
 ) -> Option<(Status, Outcome)> {
-    let there = there?;
+    let unreadable = source.is_archived.then_some((Status::Gone, Outcome::Archived));
+    let Some(there) = there else { return unreadable };
     if protocol::has_landed_before(header, &stage.transfer_id, &source.identity, there) {
         return Some((Status::Done, Outcome::Copied));
     }
     let may = compare::may_overwrite(&stage.policy, &source.identity, &there.identity);
-    (!may).then_some((Status::Conflict, Outcome::Kept))
+    if may { unreadable } else { Some((Status::Conflict, Outcome::Kept)) }
 }
 
 async fn end(
@@ -362,20 +380,6 @@ async fn end(
     settle_header(stage, &header, outcome, None).await?;
     let stored = conclude(stage, header, status).await?;
     Ok(if stored { Planned::Settled(outcome) } else { Planned::Overtaken })
-}
-
-/// Ends an open upload of which nothing can come.
-pub(super) async fn end_open(
-    stage: &Stage,
-    mut header: Header,
-    outcome: Outcome,
-) -> Result<(), StageError> {
-    header.old_uploads.extend(header.upload.take());
-    let (id, epoch) = (header.id(), header.epoch);
-    if matches!(end(stage, header, Status::Gone, outcome).await?, Planned::Settled(_)) {
-        stage.ledger.forget(&id.groups_prefix(epoch)).await?;
-    }
-    Ok(())
 }
 
 /// A terminal state without an upload; `false`: the header has moved on.

@@ -7,16 +7,17 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::BoxFuture;
 
+use super::seen::Seen;
+use super::tags::{self, Side};
 use super::{Settled, denied, foresee, head_if_there, plan, source_is_gone, why_not_there};
-use crate::body::{Expectation, measure};
+use crate::body::measure;
 use crate::compare;
 use crate::error::{ErrorKind, StageError, StoreError};
 use crate::loss::{Loss, Losses};
 use crate::message::{Action, Entry};
-use crate::object::{ETagForm, Identity, Millis, ObjectKey};
+use crate::object::{Identity, Millis, ObjectKey};
 use crate::outcome::Outcome;
 use crate::policy::{Compare, Policy, ServerSide};
-use crate::qetag::{Claim, Qetag};
 use crate::rows::{self, AccountRef, Evidence, HeaderId};
 use crate::stage::Stage;
 use crate::store::{Attributes, Condition, CopySource, Head, Pin, Put, Read, Write, Written};
@@ -219,8 +220,8 @@ async fn same_rest(
     }
     let key = stage.destination_key(&entry.key)?;
     stage.progress.survey(|findings| findings.work.tag_reads += 2);
-    let mut here = stage.retried(|| stage.source.tags(&entry.key, None)).await?;
-    let mut tags = stage.retried(|| stage.destination.tags(&key, None)).await?;
+    let mut here = tags::of(stage, Side::Source, &entry.key, source).await?;
+    let mut tags = tags::of(stage, Side::Destination, &key, there).await?;
     here.sort();
     tags.sort();
     Ok(here == tags)
@@ -253,7 +254,7 @@ async fn copy(
     listed_size: u64,
 ) -> Result<Copied, StageError> {
     let _stream = stage.stream().await;
-    let (mut attempt, mut seen) = (0, None);
+    let (mut attempt, mut seen) = (0, Seen::default());
     loop {
         let read = if stage.policy.server_side == ServerSide::Always {
             None
@@ -301,7 +302,7 @@ async fn settle_landed(
     source_key: &ObjectKey,
     key: &ObjectKey,
     mut landed: Landed,
-    mut seen: Option<Qetag>,
+    mut seen: Seen,
 ) -> Result<Copied, StageError> {
     if !landed.proven {
         // The destination's ETag says nothing about the bytes, which only now is known.
@@ -331,22 +332,22 @@ struct Landed {
     losses: Losses,
 }
 
-/// Passes an open read on to the destination. `seen` is what its bytes came to when they were read
-/// before, and then what they come to now, where they are compared with a qetag.
+/// Passes an open read on to the destination. `seen` is what earlier readings have shown, and then this one, too.
 async fn relay(
     stage: &Stage,
     source_key: &ObjectKey,
     key: &ObjectKey,
     read: Read,
     condition: &Condition,
-    seen: &mut Option<Qetag>,
+    seen: &mut Seen,
 ) -> Result<Landed, StoreError> {
     let Read { head, body, size } = read;
-    let plain = head.identity.etag.form() == ETagForm::Plain && !head.etag_is_opaque;
+    let plain = seen.is_plain(&head);
     let opaque = stage.destination_is_opaque.load(Ordering::Relaxed);
     let token = (opaque || !plain).then(|| new_token(stage, 0, &head.identity));
     let wanted = token.is_some();
-    let Carried { write, token, losses } = carry_over(stage, source_key, &head, token).await?;
+    let Carried { write, token, mut losses } = carry_over(stage, source_key, &head, token).await?;
+    losses.extend(seen.is_unproven(&head).then_some(Loss::Proof));
     let landed = |written: Written| Landed {
         proven: written.etag == head.identity.etag || token.is_some(),
         tokenless: wanted && token.is_none(),
@@ -354,10 +355,7 @@ async fn relay(
         written,
         losses: losses.clone(),
     };
-    let qetag = head.qetag.map(|own| Claim { own, seen: *seen });
-    let checksum = head.checksum;
-    let expectation = Expectation { size, checksum, qetag, algorithms: Vec::new() };
-    let (body, meter) = measure(body, expectation, stage.progress.clone());
+    let (body, meter) = measure(body, seen.expects(&head, size), stage.progress.clone());
     let tags = write.tags.clone();
     let put = Put {
         key,
@@ -370,13 +368,16 @@ async fn relay(
     };
     let answer = stage.destination.put(put, body).await;
     let measured = meter.read();
-    *seen = measured.qetag.or(*seen);
+    seen.read(&measured);
     match answer {
         Ok(written) => {
             look_again(stage, source_key, &head.identity).await?;
             Ok(landed(written))
         }
         Err(error) => {
+            if plain && error.kind == ErrorKind::BadDigest && measured.fault.is_none() {
+                seen.refused(&stage.policy, &head, &measured);
+            }
             if let Some(error) = measured.error(source_key) {
                 return Err(error);
             }
@@ -495,8 +496,7 @@ pub(super) async fn carry_over(
     check_room(&stage.policy, source_key, &attributes)?;
     let mut tags = Vec::new();
     if head.tag_count > 0 && stage.policy.tags {
-        let version = head.identity.version.as_ref();
-        tags = stage.retried(|| stage.source.tags(source_key, version)).await?;
+        tags = tags::of(stage, Side::Source, source_key, head).await?;
     } else if head.tag_count > 0 {
         losses.insert(Loss::Tags);
     }
@@ -529,8 +529,13 @@ pub(super) fn attributes(
         }
         attributes = Attributes { storage_class, ..Attributes::default() };
     }
-    if let Some(class) = &policy.storage_class {
-        attributes.storage_class = Some(class.clone());
+    let class = attributes.storage_class.take();
+    attributes.storage_class = policy.class_for(class.as_deref()).map(str::to_owned);
+    if policy.storage_class.is_some() {
+        // It is not left to the destination.
+        losses.remove(&Loss::Class);
+    } else if attributes.storage_class != class {
+        losses.insert(Loss::Class);
     }
     let wanted = token.filter(|_| policy.token);
     let wants = wanted.is_some();

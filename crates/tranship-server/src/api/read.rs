@@ -109,6 +109,14 @@ impl Api {
         Ok((found?, bucket.is_versioned()))
     }
 
+    /// How many tags an answer says that there are: none to whom may not read them.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>, `x-amz-tagging-count`
+    fn shown_tags(&self, bucket: &str, object: &Object) -> usize {
+        let buckets = self.store.lock();
+        let is_hidden = buckets.get(bucket).is_some_and(|bucket| bucket.settings.deny_tagging);
+        if is_hidden { 0 } else { object.tags.len() }
+    }
+
     pub(super) fn get_object(
         &self,
         request: S3Request<GetObjectInput>,
@@ -133,7 +141,7 @@ impl Api {
             .ok_or_else(|| s3_error!(NotImplemented, "The bytes of this object were discarded"))?;
         let mut output = GetObjectOutput::default();
         describe!(output, &object, cut, versioned, input.checksum_mode);
-        let tags = count(object.tags.len());
+        let tags = count(self.shown_tags(&input.bucket, &object));
         output.tag_count = (tags > 0).then_some(tags);
         output.body = Some(StreamingBlob::new(slices.counted(self.store.sent())));
         Ok(S3Response::new(output))
@@ -153,8 +161,9 @@ impl Api {
         let mut output = HeadObjectOutput::default();
         describe!(output, &object, cut, versioned, input.checksum_mode);
         let mut response = S3Response::new(output);
-        if !object.tags.is_empty() {
-            response.headers.insert("x-amz-tagging-count", object.tags.len().into());
+        let tags = self.shown_tags(&input.bucket, &object);
+        if tags > 0 {
+            response.headers.insert("x-amz-tagging-count", tags.into());
         }
         Ok(response)
     }

@@ -112,6 +112,20 @@ fn what_a_store_does_not_know_is_not_asked_of_it() {
 }
 
 #[test]
+fn a_class_that_the_destination_lacks_is_a_mistake() {
+    let name = "TRANSHIP_DESTINATION_STORAGE_CLASS";
+    let with = |class| {
+        let kind = ("TRANSHIP_DESTINATION_KIND", "google-gcs");
+        read(&[kind, ("TRANSHIP_DESTINATION_CREDENTIALS", "d"), (name, class)])
+    };
+    let mistakes = with("GLACIER").unwrap_err().to_string();
+    assert!(mistakes.contains(name) && mistakes.contains("no equal at Google"), "{mistakes}");
+    for class in ["STANDARD_IA", "NEARLINE", "A_CLASS_MADE_SINCE"] {
+        assert_eq!(with(class).unwrap().policy.storage_class.as_deref(), Some(class));
+    }
+}
+
+#[test]
 fn every_mistake_names_its_setting() {
     for (with, name) in [
         (vec![("TRANSHIP_SOURCE_BUCKET", "")], "TRANSHIP_SOURCE_BUCKET"),
@@ -266,7 +280,10 @@ fn the_kind_of_the_source_decides_its_endpoint_and_what_is_believed_of_it() {
         let settings = read(&with).unwrap();
         assert_eq!(settings.source.location.endpoint.as_deref(), endpoint, "{kind}");
         assert_eq!(settings.policy.composites_follow, kind == "amazon-s3", "{kind}");
-        assert!(settings.policy.fenced && settings.policy.tags);
+        assert!(settings.policy.fenced, "{kind}");
+        let has_tags = matches!(kind, "amazon-s3" | "tencent-cos");
+        assert_eq!(settings.policy.tags, has_tags, "{kind}");
+        assert_eq!(settings.policy.md5_is_promised, kind == "amazon-s3", "{kind}");
     }
 }
 

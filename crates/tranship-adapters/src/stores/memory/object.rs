@@ -104,7 +104,7 @@ impl Object {
             qetag: None,
             etag_is_opaque: self.etag_is_opaque,
             losses: tranship_core::loss::Losses::new(),
-            restored: false,
+            is_archived: self.is_archived(),
             part_count: None,
             content_size: size,
         }

@@ -30,6 +30,8 @@ pub(super) struct Answer {
     pub encryption: Option<String>,
     pub customer_key: Option<String>,
     pub restore: Option<String>,
+    /// A class that moves objects by itself has moved this one into an archive. A HEAD alone says so.
+    pub is_tiered_away: bool,
     pub part_count: Option<i32>,
     pub locked: bool,
     pub missing_metadata: Option<i32>,
@@ -77,6 +79,7 @@ macro_rules! answer {
             encryption: text($output.server_side_encryption.as_ref().map(|sse| sse.as_str())),
             customer_key: $output.sse_customer_algorithm,
             restore: $output.restore,
+            is_tiered_away: false,
             part_count: $output.parts_count,
             locked: $output.object_lock_mode.is_some()
                 || $output
@@ -203,10 +206,14 @@ impl Answer {
         let said = Translation::said(settings.vendor(), &mut self.attributes.user);
         let class = self.attributes.storage_class.take();
         self.attributes.storage_class = settings.class_of(class.as_deref());
-        let class_is_lost = class.is_some_and(|class| settings.has_no_equal(&class));
+        let class_is_lost = class.as_deref().is_some_and(|class| settings.has_no_equal(class));
+        let is_archive = class.is_some_and(|class| settings.vendor().is_archive(&class));
+        let is_restored = |restore: &str| restore.contains("ongoing-request=\"false\"");
         // Amazon says `aws:kms`, others KMS.
-        let is_managed = |sse: &str| sse.eq_ignore_ascii_case("AES256");
-        let is_kms = self.encryption.as_deref().is_some_and(|sse| !is_managed(sse));
+        let may_be_md5 = |sse: &str| {
+            sse.eq_ignore_ascii_case("AES256") && !settings.vendor().quirks.encryption_hides_md5
+        };
+        let is_hidden = self.encryption.as_deref().is_some_and(|sse| !may_be_md5(sse));
         let identity = Identity {
             etag: self.etag()?,
             size: self.size()?,
@@ -221,11 +228,9 @@ impl Answer {
             content_size: self.content_size()?,
             tag_count: self.tag_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
             checksum: self.checksum.whole().or(said.checksum),
-            etag_is_opaque: is_kms || self.customer_key.is_some() || said.is_opaque,
-            restored: self
-                .restore
-                .as_deref()
-                .is_some_and(|r| r.contains("ongoing-request=\"false\"")),
+            etag_is_opaque: is_hidden || self.customer_key.is_some() || said.is_opaque,
+            is_archived: (is_archive || self.is_tiered_away)
+                && !self.restore.as_deref().is_some_and(is_restored),
             part_count: self.part_count.and_then(|count| u32::try_from(count).ok()),
             losses: self.losses(&said, class_is_lost),
             attributes: self.attributes,
@@ -345,7 +350,11 @@ mod tests {
             let (encryption, customer_key) =
                 (encryption.map(str::to_owned), customer_key.map(str::to_owned));
             let answer = Answer { encryption, customer_key, ..answer(1, None) };
-            assert_eq!(answer.head(&S3Settings::default()).unwrap().etag_is_opaque, opaque);
+            assert_eq!(answer.clone().head(&S3Settings::default()).unwrap().etag_is_opaque, opaque);
+            // There, an ETag is an MD5 only of what is not encrypted at all.
+            let cos = S3Settings { vendor: Vendor::of_scheme("cos"), ..S3Settings::default() };
+            let is_encrypted = answer.encryption.is_some() || opaque;
+            assert_eq!(answer.head(&cos).unwrap().etag_is_opaque, is_encrypted);
         }
         for (restore, restored) in [
             (None, false),
@@ -355,9 +364,31 @@ mod tests {
                 true,
             ),
         ] {
-            let answer = Answer { restore: restore.map(str::to_owned), ..answer(1, None) };
-            assert_eq!(answer.head(&S3Settings::default()).unwrap().restored, restored);
+            for (class, is_tiered_away, can_be_away) in [
+                (None, false, false),
+                (Some("GLACIER_IR"), false, false),
+                (Some("GLACIER"), false, true),
+                (Some("DEEP_ARCHIVE"), false, true),
+                (Some("INTELLIGENT_TIERING"), false, false),
+                (Some("INTELLIGENT_TIERING"), true, true),
+            ] {
+                let storage_class = class.map(str::to_owned);
+                let attributes = Attributes { storage_class, ..Attributes::default() };
+                let restore = restore.map(str::to_owned);
+                let answer = Answer { attributes, restore, is_tiered_away, ..answer(1, None) };
+                // What is written in place of a class says nothing about the bytes.
+                for given in [vec![], vec![("GLACIER".to_owned(), "STANDARD_IA".to_owned())]] {
+                    let settings = S3Settings { classes: given, ..S3Settings::default() };
+                    let head = answer.clone().head(&settings).unwrap();
+                    assert_eq!(head.is_archived, can_be_away && !restored, "{class:?} {restored}");
+                }
+            }
         }
+        let classes = vec![("STANDARD".to_owned(), "GLACIER".to_owned())];
+        let settings = S3Settings { classes, ..S3Settings::default() };
+        let head = answer(1, None).head(&settings).unwrap();
+        assert_eq!(head.attributes.storage_class.as_deref(), Some("GLACIER"));
+        assert!(!head.is_archived, "it is to be written into an archive, and lies in none");
     }
 
     #[test]

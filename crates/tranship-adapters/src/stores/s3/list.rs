@@ -2,18 +2,18 @@
 
 use aws_sdk_s3::types::{
     BucketVersioningStatus, EncodingType, ExpirationStatus, LifecycleRule, MultipartUpload, Object,
-    ObjectStorageClass, OptionalObjectAttributes, Part as ListedPart,
+    ObjectStorageClass, OptionalObjectAttributes, Part as ListedPart, RestoreStatus,
 };
 use tranship_core::error::{ErrorKind, StoreError};
 use tranship_core::object::{ETag, ObjectKey, PartNumber, UploadId};
 use tranship_core::store::{
-    BucketFacts, ListPage, ListRequest, Listed, OpenUpload, Part, PartPage, Versioning,
+    BucketFacts, ListPage, ListRequest, Listed, OpenUpload, Part, PartPage, Reading, Versioning,
 };
 
 use super::answer::{StoredChecksum, millis};
 use super::encode::listed_key;
 use super::settings::S3Settings;
-use super::vendors::ListVersion;
+use super::vendors::{ListVersion, Vendor};
 use super::{CALL_TIMEOUT, Call, S3Store};
 
 impl S3Store {
@@ -81,6 +81,11 @@ impl S3Store {
         encoded.then_some(EncodingType::Url)
     }
 
+    /// Asks which archived objects are restored, where Amazon's own headers may be sent.
+    fn restores(&self) -> Option<Vec<OptionalObjectAttributes>> {
+        self.settings.sends_checksums().then(|| vec![OptionalObjectAttributes::RestoreStatus])
+    }
+
     /// Whether a listing gives its keys encoded, if that is asked for. It says so itself.
     pub async fn encodes_listings(&self, prefix: &str) -> Result<bool, StoreError> {
         let place = ObjectKey::new(prefix);
@@ -113,6 +118,7 @@ impl S3Store {
             .bucket(self.bucket_name())
             .max_keys(i32::from(request.limit))
             .set_encoding_type(self.encoding())
+            .set_optional_object_attributes(self.restores())
             .set_prefix(prefix)
             .set_marker(request.after.as_ref().map(|after| after.as_str().to_owned()));
         let output = self.send(call, CALL_TIMEOUT, list.send()).await?;
@@ -128,16 +134,13 @@ impl S3Store {
     async fn list_page_v2(&self, request: &ListRequest) -> Result<ListPage, StoreError> {
         let after = ObjectKey::new(request.prefix.as_str());
         let call = Call::new("ListObjectsV2", &after);
-        let restores = OptionalObjectAttributes::RestoreStatus;
         let mut list = self
             .client
             .list_objects_v2()
             .bucket(self.bucket_name())
             .max_keys(i32::from(request.limit))
             .set_encoding_type(self.encoding())
-            .set_optional_object_attributes(
-                self.settings.sends_checksums().then(|| vec![restores]),
-            );
+            .set_optional_object_attributes(self.restores());
         if !request.prefix.is_empty() {
             list = list.prefix(&request.prefix);
         }
@@ -273,18 +276,29 @@ fn listed(object: Object, is_encoded: bool, settings: &S3Settings) -> Result<Lis
     let text = object.key.ok_or("a listed object has no key")?;
     let key = listed_key(&text, is_encoded).ok_or_else(|| format!("key {text:?} is not UTF-8"))?;
     let size = object.size.and_then(|size| u64::try_from(size).ok());
-    let restored = object.restore_status.is_some_and(|status| {
-        !status.is_restore_in_progress.unwrap_or(false) && status.restore_expiry_date.is_some()
-    });
+    let class = object.storage_class.as_ref().map(ObjectStorageClass::as_str);
     Ok(Listed {
         size: size.ok_or_else(|| format!("listed key {key} has no size"))?,
         etag: ETag::new(&object.e_tag.ok_or_else(|| format!("listed key {key} has no ETag"))?),
         modified: millis(object.last_modified.as_ref()),
-        storage_class: settings
-            .class_of(object.storage_class.as_ref().map(ObjectStorageClass::as_str)),
-        restored,
+        storage_class: settings.class_of(class),
+        reading: reading(class, object.restore_status.as_ref(), settings.vendor()),
         key,
     })
+}
+
+/// Whether the bytes can be read, by the class that the store itself names.
+fn reading(class: Option<&str>, status: Option<&RestoreStatus>, vendor: &Vendor) -> Reading {
+    let is_restored = |status: &RestoreStatus| {
+        !status.is_restore_in_progress.unwrap_or(false) && status.restore_expiry_date.is_some()
+    };
+    match (class.filter(|class| vendor.is_archive(class)), status) {
+        (None, _) => Reading::Open,
+        (Some(_), Some(status)) if is_restored(status) => Reading::Open,
+        (Some(_), Some(_)) => Reading::Archived,
+        (Some(_), None) if vendor.quirks.lists_restores => Reading::Archived,
+        (Some(_), None) => Reading::Unsaid,
+    }
 }
 
 fn listed_part(part: ListedPart) -> Result<Part, String> {
@@ -323,6 +337,8 @@ mod tests {
     };
 
     use super::*;
+    use crate::stores::s3::vendors::COMPATIBLE;
+    use aws_sdk_s3::primitives::DateTime;
 
     fn rule(filter: Option<LifecycleRuleFilter>) -> LifecycleRule {
         let days = AbortIncompleteMultipartUpload::builder().days_after_initiation(7).build();
@@ -384,5 +400,36 @@ mod tests {
             assert_eq!(facts(below).aborts_incomplete_uploads(prefix), Some(is_covered));
         }
         assert_eq!(BucketFacts::default().aborts_incomplete_uploads(""), None);
+    }
+
+    #[test]
+    fn a_listing_says_what_can_be_read_or_that_it_does_not_know() {
+        let status = |in_progress, until: Option<i64>| {
+            let until = until.map(DateTime::from_secs);
+            let status = RestoreStatus::builder().is_restore_in_progress(in_progress);
+            Some(status.set_restore_expiry_date(until).build())
+        };
+        for (scheme, class, status, expected) in [
+            ("s3", None, None, Reading::Open),
+            ("s3", Some("STANDARD"), None, Reading::Open),
+            ("s3", Some("GLACIER_IR"), None, Reading::Open),
+            ("s3", Some("GLACIER"), None, Reading::Archived),
+            ("s3", Some("GLACIER"), status(true, None), Reading::Archived),
+            ("s3", Some("GLACIER"), status(false, None), Reading::Archived),
+            ("s3", Some("DEEP_ARCHIVE"), status(false, Some(1)), Reading::Open),
+            ("oss", Some("GLACIER"), None, Reading::Unsaid),
+            ("oss", Some("ColdArchive"), None, Reading::Unsaid),
+            ("cos", Some("ARCHIVE"), None, Reading::Unsaid),
+            ("cos", Some("COLD"), None, Reading::Open),
+            ("kodo", Some("DEEP_ARCHIVE"), None, Reading::Unsaid),
+            // Google's archive is read at once.
+            ("gs", Some("ARCHIVE"), None, Reading::Open),
+        ] {
+            let vendor = Vendor::of_scheme(scheme).unwrap();
+            let said = reading(class, status.as_ref(), vendor);
+            assert_eq!(said, expected, "{scheme} {class:?} {status:?}");
+        }
+        // Whether a store of nobody known obeys the request for the status, nobody knows.
+        assert_eq!(reading(Some("GLACIER"), None, &COMPATIBLE), Reading::Unsaid);
     }
 }

@@ -5,7 +5,7 @@ use tranship_core::error::{ErrorKind, StoreError};
 use tranship_core::object::{ByteRange, ObjectKey, PartNumber, VersionId};
 use tranship_core::store::{Head, Pin, Read};
 
-use super::answer::{Difference, answer};
+use super::answer::{Answer, Difference, answer};
 use super::watch::watch_read;
 use super::{CALL_TIMEOUT, Call, S3Store, adding};
 
@@ -30,7 +30,9 @@ impl S3Store {
             .set_part_number(part.map(|part| i32::from(part.get())))
             .set_checksum_mode(self.settings.sends_checksums().then_some(ChecksumMode::Enabled));
         let output = self.send(call, CALL_TIMEOUT, request.send()).await?;
-        answer!(output).head(&self.settings).map_err(|lie| self.lied(call, lie))
+        let is_tiered_away = output.archive_status.is_some();
+        let answer = Answer { is_tiered_away, ..answer!(output) };
+        answer.head(&self.settings).map_err(|lie| self.lied(call, lie))
     }
 
     pub(super) async fn get_object(

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::vendors::{ListVersion, Vendor};
+use super::vendors::{ListVersion, STANDARD, Vendor};
 use crate::secrets::SecretCredentials;
 
 /// A bucket and the way to it.
@@ -60,13 +60,13 @@ impl S3Settings {
         self.checksums.unwrap_or(self.vendor().quirks.checksums)
     }
 
-    /// Amazon's name of a class that the store named. The standard class is no class: a HEAD leaves it
-    /// out, a listing names it.
+    /// Amazon's name of a class that the store named, or the one that is to stand in its place. The standard
+    /// class is no class: a HEAD leaves it out, a listing names it.
     pub(super) fn class_of(&self, theirs: Option<&str>) -> Option<String> {
-        let theirs = theirs.filter(|class| !class.is_empty())?;
+        let theirs = theirs.filter(|class| !class.is_empty()).unwrap_or(STANDARD);
         let given = self.classes.iter().find(|(name, _)| name.eq_ignore_ascii_case(theirs));
         let class = given.map_or_else(|| self.vendor().class_of(theirs), |(_, class)| class);
-        (class != "STANDARD" && !self.has_no_equal(theirs)).then(|| class.to_owned())
+        (class != STANDARD && !self.has_no_equal(theirs)).then(|| class.to_owned())
     }
 
     /// Whether a class of the store's own has no name that another store would know.
@@ -75,7 +75,7 @@ impl S3Settings {
         let is = |name: &str| name.eq_ignore_ascii_case(theirs);
         let is_known = classes.iter().any(|(name, _)| is(name))
             || self.classes.iter().any(|(name, _)| is(name));
-        !(theirs.is_empty() || classes.is_empty() || is_known || is("STANDARD"))
+        !(theirs.is_empty() || classes.is_empty() || is_known || is(STANDARD))
     }
 }
 
@@ -131,6 +131,12 @@ mod tests {
         let amazon = S3Settings::default();
         assert_eq!(amazon.class_of(Some("NEW_CLASS")).as_deref(), Some("NEW_CLASS"));
         assert_eq!(amazon.class_of(Some("STANDARD_IA")).as_deref(), Some("STANDARD_IA"));
+        // What is given for the standard class holds where the class is left out, too.
+        let classes = vec![("standard".to_owned(), "STANDARD_IA".to_owned())];
+        let mapped = S3Settings { classes, ..S3Settings::default() };
+        for theirs in [None, Some(""), Some("STANDARD")] {
+            assert_eq!(mapped.class_of(theirs).as_deref(), Some("STANDARD_IA"), "{theirs:?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,21 @@ use tranship_core::room::{MetadataRoom, ObjectRoom};
 pub use self::facts::{Facts, NAMES as FACTS, SideFacts};
 pub use self::table::{AMAZON, COMPATIBLE, VENDORS};
 
+/// The class that is none: what is said of no class is of this one.
+pub const STANDARD: &str = "STANDARD";
+
+/// Amazon's storage classes that an object can be written into.
+pub const AMAZON_CLASSES: [&str; 8] = [
+    STANDARD,
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER_IR",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+    "REDUCED_REDUNDANCY",
+];
+
 /// A kind of store.
 #[derive(Debug)]
 pub struct Vendor {
@@ -92,6 +107,8 @@ pub struct Quirks {
     pub lists_late: bool,
     /// There are links. A listing shows them with a size of 0, and every other answer what they lead to.
     pub lists_links: bool,
+    /// A listing says which archived objects are restored, if it is asked to: of what it says nothing, none is.
+    pub lists_restores: bool,
     /// Writes honour `If-Match` and `If-None-Match`, completions too.
     pub conditions: bool,
     pub tags: bool,
@@ -104,6 +121,11 @@ pub struct Quirks {
     pub payer: bool,
     /// `ETag`s of plain writes are MD5, and those of multipart uploads the MD5 of the parts' MD5s.
     pub etags: ETags,
+    /// An `ETag` that looks like an MD5 is one, unless the answer says that a key service keeps the object's key. Where
+    /// nobody promises that, a difference is no proof of damage.
+    pub md5_is_promised: bool,
+    /// `ETag`s of what the store encrypts, with whatever keys, are no MD5.
+    pub encryption_hides_md5: bool,
     /// `ETag`s may be qetags, which say so by their form, and are compared with what the bytes come to.
     pub qetags: bool,
     /// The vendor's own prefix of headers, beside `x-amz-`.
@@ -287,6 +309,19 @@ impl Vendor {
         row.map_or(theirs, |(_, amazon)| amazon)
     }
 
+    /// Whether objects of a class that this store names must be restored before they can be read.
+    pub(crate) fn is_archive(&self, theirs: &str) -> bool {
+        matches!(self.class_of(theirs), "GLACIER" | "DEEP_ARCHIVE")
+    }
+
+    /// Whether this is one of Amazon's classes, and nothing at this store comes near it. A name that is neither's
+    /// may be a class that the vendor has made since.
+    pub fn lacks_class(&self, class: &str) -> bool {
+        let classes = self.quirks.classes;
+        let has = classes.iter().any(|(theirs, amazon)| [*theirs, *amazon].contains(&class));
+        !classes.is_empty() && !has && class != STANDARD && AMAZON_CLASSES.contains(&class)
+    }
+
     /// This store's name of one of Amazon's classes.
     pub(crate) fn class_for<'a>(&self, amazon: &'a str) -> &'a str {
         self.quirks.classes.iter().find(|(_, it)| *it == amazon).map_or(amazon, |(name, _)| name)
@@ -299,9 +334,11 @@ pub fn abiding(policy: Policy, source: &Vendor, destination: &Vendor) -> Policy 
     let server_side =
         if destination.quirks.part_copy { policy.server_side } else { ServerSide::Never };
     Policy {
-        tags: policy.tags && destination.quirks.tags,
+        tags: policy.tags && source.quirks.tags && destination.quirks.tags,
+        classes: destination.quirks.classes,
         fenced: policy.fenced && destination.quirks.conditions,
         composites_follow: source.quirks.etags == ETags::Md5,
+        md5_is_promised: source.quirks.md5_is_promised,
         source_lists_late: source.quirks.lists_late,
         room: destination.quirks.metadata,
         objects: destination.quirks.objects,
@@ -431,7 +468,20 @@ mod tests {
                 assert_eq!(vendor.class_of(theirs), *amazon);
                 // The first row of several is the one that is written.
                 assert_eq!(vendor.class_of(vendor.class_for(amazon)), *amazon);
+                assert!(!vendor.lacks_class(amazon) && !vendor.lacks_class(theirs));
             }
+            assert!(!vendor.lacks_class(STANDARD) && !vendor.lacks_class("NEW_CLASS"));
+        }
+        for (scheme, class, lacks) in [
+            ("oss", "ONEZONE_IA", true),
+            ("oss", "INTELLIGENT_TIERING", true),
+            ("cos", "INTELLIGENT_TIERING", false),
+            ("gs", "GLACIER", true),
+            ("gs", "ARCHIVE", false),
+            ("s3", "ONEZONE_IA", false),
+        ] {
+            let vendor = Vendor::of_scheme(scheme).unwrap();
+            assert_eq!(vendor.lacks_class(class), lacks, "{scheme} {class}");
         }
     }
 }

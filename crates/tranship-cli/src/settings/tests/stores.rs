@@ -126,12 +126,26 @@ fn options_that_a_store_lacks_are_refused_by_name() {
             &["s3://src", "kodo://b", "--destination-region=cn-east-1", "--sse=aws:kms"],
             &["--sse", "Qiniu Kodo", "Amazon's key management"],
         ),
+        (
+            &["s3://src", "gs://b", "--storage-class=ONEZONE_IA"],
+            &["--storage-class", "no equal at Google", "STANDARD, NEARLINE, COLDLINE"],
+        ),
     ] {
         assert_message(resolve(Written { args, ..Written::default() }), parts);
     }
     // A file that a person gives for several transfers may take it back.
     let args = ["gs://b", "s3://dst", "--source-requester-pays=false"];
     resolve(Written { args: &args, ..Written::default() }).unwrap();
+}
+
+#[test]
+fn a_class_is_given_by_amazons_name_or_the_stores_own() {
+    for class in ["STANDARD", "STANDARD_IA", "NEARLINE", "ARCHIVE", "A_CLASS_MADE_SINCE"] {
+        let option = format!("--storage-class={class}");
+        let args = ["s3://src", "gs://b", &option];
+        let settings = resolve(Written { args: &args, ..Written::default() }).unwrap();
+        assert_eq!(settings.storage_class.as_deref(), Some(class));
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ const CAREFUL: Quirks = Quirks {
     encodes_listings: true,
     lists_late: false,
     lists_links: false,
+    lists_restores: false,
     checksums: false,
     conditions: true,
     tags: true,
@@ -22,6 +23,8 @@ const CAREFUL: Quirks = Quirks {
     kms: false,
     payer: false,
     etags: ETags::Md5,
+    md5_is_promised: false,
+    encryption_hides_md5: false,
     qetags: false,
     prefix: None,
     checksum: None,
@@ -43,6 +46,8 @@ pub static AMAZON: Vendor = Vendor {
     endpoints: None,
     quirks: Quirks {
         path_style: false,
+        lists_restores: true,
+        md5_is_promised: true,
         checksums: true,
         owners: true,
         kms: true,
@@ -145,6 +150,7 @@ const COS: Vendor = Vendor {
         lists_late: true,
         conditions: false,
         etags: ETags::Md5OfPlain,
+        encryption_hides_md5: true,
         prefix: Some("x-cos-"),
         checksum: Some(ChecksumHeader::Crc64(&["x-cos-hash-crc64ecma", "x-amz-hash-crc64ecma"])),
         metadata: MetadataRoom {
