@@ -131,7 +131,11 @@ impl Completer {
             }
             At::CloseAfter { stands, listed } => Some(self.close(world, rules, stands, listed)),
             At::Forget => {
-                world.forget(self.row.epoch);
+                // Whoever lost a race may have lost it to one who needs the parts.
+                let now = world.header.unwrap();
+                if now.epoch != self.row.epoch || now.stands.is_terminal() {
+                    world.forget(self.row.epoch);
+                }
                 None
             }
         };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tranship_cli::engine::Parts;
+use tranship_core::finder::KeyLines;
 use tranship_core::location::Location;
 use tranship_core::policy::{Policy, ServerSide};
 use tranship_server::Matcher;
@@ -24,10 +25,10 @@ async fn copy(rig: &Rig, policy: Policy, keys: Option<&[&str]>) -> Report {
         ..policy
     };
     let lines = keys.map(|keys| Lines(keys.iter().map(|key| (*key).to_owned()).collect()));
-    let mut parts = Parts { ..rig.parts(policy) };
+    let mut parts: Parts = rig.parts(policy);
     parts.transfer.destination = Location::new(Some(&rig.source.endpoint()), DESTINATION, "");
     parts.destination = settings(&rig.source, DESTINATION);
-    parts.lines = lines.map(|lines| Arc::new(lines) as _);
+    parts.lines = lines.map(|lines| -> Arc<dyn KeyLines> { Arc::new(lines) });
     run(parts, None).await.unwrap()
 }
 

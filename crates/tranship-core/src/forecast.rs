@@ -418,7 +418,9 @@ fn requests(work: &Work, terms: &Terms) -> Vec<Requests> {
         (looks, work.whole.objects + work.parts)
     };
     let (reading, writing) = by_class(work, terms);
-    let looks_there = work.destination_looks + DESTINATION_LOOKS_PER_UPLOAD * uploads;
+    // What no condition can guard is looked at before it is deleted.
+    let guards = if terms.is_fenced { 0 } else { work.deletes };
+    let looks_there = work.destination_looks + DESTINATION_LOOKS_PER_UPLOAD * uploads + guards;
     let parts = work.parts + work.part_pages + uploads;
     let (here, there) = (Billed::Source, Billed::Destination);
     let line = |side, name, count, nanodollars| Requests { side, name, count, nanodollars };

@@ -127,7 +127,7 @@ async fn other_than_closed(subject: &Subject<'_>, error: &StoreError) -> (Findin
         | ErrorKind::Throttled
         | ErrorKind::WrongRegion
         | ErrorKind::WrongAddress => addressing(subject),
-        // Without the headers first: the older listing has none of them either, and would hide that it is they.
+        // Without the headers first: another listing has them, too, or would hide that it is they.
         ErrorKind::Invalid | ErrorKind::Unsupported => headers(&subject.settings, subject)
             .into_iter()
             .chain(addressing(subject))

@@ -447,11 +447,6 @@ async fn a_store_that_refuses_headers_about_checksums_is_sent_none() {
     assert!(to_do.starts_with("give --source-checksums=false: "), "{to_do}");
     let wanted = serde_json::json!({ "destination-checksums": false, "source-checksums": false });
     assert_eq!(facts(&done), wanted);
-    // To the older listing none of these headers belong: a look at an object shows it.
-    let done = run(looking(&world, &["--json", "--source-list-version=1"]));
-    let (state, _, to_do) = finding(&done, "source", "checksum headers");
-    assert!(state == "bad" && to_do.starts_with("give --source-checksums=false: "), "{to_do}");
-    assert_eq!(finding(&done, "source", "ranges").0, "good");
     world.put("d", "more");
     world.put("large", noise(1, 13 * MIB));
     world.copy(&[]).expect(2, &["Unsupported header"]);
@@ -461,6 +456,19 @@ async fn a_store_that_refuses_headers_about_checksums_is_sent_none() {
     run(world.verifying(&["--config", "facts.toml"])).expect(0, &[]);
     let states = look(&world, &["--config", "facts.toml", "--write-probe"], 0);
     expect(&states, "source", &[("checksums", "advice")]);
+}
+
+/// The listing takes them, and a look at an object does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_shows_that_a_store_refuses_headers_about_checksums() {
+    let world = World::new().await;
+    fill(&world);
+    let refused = Fault::Refuse { status: 400, code: "InvalidArgument" };
+    world.source.faults().add(Rule::once(Matcher::on("HeadObject"), refused));
+    let done = run(looking(&world, &["--json"]));
+    let (state, _, to_do) = finding(&done, "source", "checksum headers");
+    assert!(state == "bad" && to_do.starts_with("give --source-checksums=false: "), "{to_do}");
+    assert_eq!(finding(&done, "source", "ranges").0, "good");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,11 +64,10 @@ pub async fn watch(stage: &Stage, deadline_ms: u64) -> Result<Watched, StageErro
     }
     let totals = match conclude(stage, run.generation).await? {
         Conclusion::Ended(run) => return Ok(Watched::Ended(run)),
-        Conclusion::Deleting => return Ok(Watched::Running(run)),
         Conclusion::NotYet(_) | Conclusion::Unknown if outlived => {
             return abandon(stage, run).await.map(Watched::Ended);
         }
-        Conclusion::Unknown => return Ok(Watched::Running(run)),
+        Conclusion::Deleting | Conclusion::Unknown => return Ok(Watched::Running(run)),
         Conclusion::NotYet(totals) => totals,
     };
     let still_ms = run.progress.as_ref().filter(|known| known.shows(&totals));

@@ -56,12 +56,11 @@ async fn after_failure(
     let permanent =
         error.disposition() == Disposition::Permanent && error.kind != ErrorKind::Forbidden;
     // Being asked to slow down is no fault of the part, and has only the deliveries to go by.
-    let (is_over, waits) = match error.kind {
-        ErrorKind::Throttled => (false, receives),
-        _ => {
-            let count = count_failure(stage, task, header).await?;
-            (permanent || count >= stage.policy.failures_max, count)
-        }
+    let (is_over, waits) = if error.kind == ErrorKind::Throttled {
+        (false, receives)
+    } else {
+        let count = count_failure(stage, task, header).await?;
+        (permanent || count >= stage.policy.failures_max, count)
     };
     if !is_over {
         let after_ms = stage.spread(back_off_ms(waits));
