@@ -21,17 +21,15 @@ use tranship_core::message::{Message, Work};
 use tranship_core::object::{Millis, ObjectKey};
 use tranship_core::outcome::Outcome;
 use tranship_core::policy::{Limits, Policy};
-use tranship_core::ports::{Clock as _, Completer, Ledger, Queue, Received, Row};
+use tranship_core::ports::{Clock as _, Completer, Queue, Received};
 use tranship_core::progress::Progress;
-use tranship_core::rows::{
-    self, Header, HeaderId, PartGroup, RowKey, Run, RunState, Scan, ScanRange, Status,
-};
+use tranship_core::rows::{self, Header, HeaderId, Run, RunState, Scan, ScanRange, Status};
 use tranship_core::stage::Stage;
-use tranship_core::store::{ObjectStore as _, Part, Put, Write};
+use tranship_core::store::{ObjectStore as _, Put, Write};
 use tranship_core::timeline::Mark;
 use tranship_core::worker::{self, Done};
 use tranship_core::{completer, sweep};
-use tranship_tests::faulty::{Faults, FaultyStore, Life, Wrong};
+use tranship_tests::faulty::{Faults, FaultyLedger, FaultyStore, Life, Wrong};
 use tranship_tests::functions::Lines;
 
 const MINUTE_MS: u64 = 60_000;
@@ -291,99 +289,45 @@ async fn a_run_ends_at_its_deadline_whatever_waits() {
     assert!(matches!(visits.sweep().await, Watched::Idle));
 }
 
-/// A ledger that gives only so many pages of tasks before the time of a visit is over.
-struct Hurried {
-    inner: Arc<MemoryLedger>,
-    pages: AtomicU32,
-    stopping: Arc<AtomicBool>,
-}
-
+/// Pages of tasks for which a visit has the time.
 const PAGES_OF_A_VISIT: u32 = 2;
 
-#[async_trait]
-impl Ledger for Hurried {
-    async fn get(&self, key: &RowKey) -> Result<Option<Row>, LedgerError> {
-        self.inner.get(key).await
-    }
-
-    async fn put(
-        &self,
-        key: &RowKey,
-        row: Row,
-        also: Option<(RowKey, Row)>,
-    ) -> Result<bool, LedgerError> {
-        self.inner.put(key, row, also).await
-    }
-
-    async fn page(
-        &self,
-        prefix: &str,
-        after: Option<&RowKey>,
-        limit: usize,
-    ) -> Result<Vec<(RowKey, Row)>, LedgerError> {
-        if prefix.starts_with("task/")
-            && self.pages.fetch_add(1, Ordering::Relaxed) + 1 >= PAGES_OF_A_VISIT
-        {
-            self.stopping.store(true, Ordering::Relaxed);
-        }
-        self.inner.page(prefix, after, limit).await
-    }
-
-    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<(RowKey, Row)>, LedgerError> {
-        self.inner.due(now, limit).await
-    }
-
-    async fn record_part(
-        &self,
-        header: &HeaderId,
-        epoch: u64,
-        part: Part,
-    ) -> Result<PartGroup, LedgerError> {
-        self.inner.record_part(header, epoch, part).await
-    }
-
-    async fn part_group(
-        &self,
-        header: &HeaderId,
-        epoch: u64,
-        group: u16,
-    ) -> Result<PartGroup, LedgerError> {
-        self.inner.part_group(header, epoch, group).await
-    }
-
-    async fn forget(&self, prefix: &str) -> Result<(), LedgerError> {
-        self.inner.forget(prefix).await
-    }
-}
-
 /// A run of so many tasks, all of them done, in whose sweeps there is time for a part of the sum.
-async fn hurried(tasks: u32) -> (Visits, Arc<Hurried>) {
+async fn hurried(tasks: u32) -> (Visits, Arc<AtomicU32>) {
     let limits = Limits { objects_per_task_max: 1, ..Limits::default() };
     let mut visits = Visits::new(Policy { limits, ..Policy::default() });
     visits.put_many(tasks).await;
     visits.begin().await;
     while visits.visit_scan(false).await {}
     while visits.visit_task().await {}
-    let (inner, stopping) = (visits.ledger.clone(), visits.stage.stopping.clone());
-    let hurried = Arc::new(Hurried { inner, pages: AtomicU32::new(0), stopping });
-    visits.stage.ledger = hurried.clone();
-    (visits, hurried)
+    let (pages, stopping) = (Arc::<AtomicU32>::default(), visits.stage.stopping.clone());
+    let counted = pages.clone();
+    let count = move |call: &str| {
+        if call.starts_with("ledger page task/")
+            && counted.fetch_add(1, Ordering::Relaxed) + 1 >= PAGES_OF_A_VISIT
+        {
+            stopping.store(true, Ordering::Relaxed);
+        }
+    };
+    let life = Arc::new(Life::new(Faults::default(), 1, Arc::new(count)));
+    visits.stage.ledger = Arc::new(FaultyLedger { inner: visits.ledger.clone(), life });
+    (visits, pages)
 }
 
-async fn hurried_sweep(visits: &Visits, ledger: &Hurried) -> Watched {
+async fn hurried_sweep(visits: &Visits, pages: &AtomicU32) -> Watched {
     visits.stage.stopping.store(false, Ordering::Relaxed);
-    ledger.pages.store(0, Ordering::Relaxed);
+    pages.store(0, Ordering::Relaxed);
     visits.sweep().await
 }
 
 #[tokio::test]
 async fn a_run_too_large_for_one_sum_is_summed_up_by_several_sweeps() {
-    let (visits, ledger) = hurried(2_300).await;
+    let (visits, pages) = hurried(2_300).await;
     let mut sweeps = 0;
     let run = loop {
         sweeps += 1;
         assert!(sweeps < 20, "it does not end");
-        if let Watched::Ended(run) = hurried_sweep(&visits, &ledger).await {
+        if let Watched::Ended(run) = hurried_sweep(&visits, &pages).await {
             break run;
         }
         visits.clock.advance(MINUTE_MS);
@@ -396,9 +340,9 @@ async fn a_run_too_large_for_one_sum_is_summed_up_by_several_sweeps() {
 /// Whatever is left to be summed up, the next run can begin.
 #[tokio::test]
 async fn a_run_too_large_for_one_sum_ends_at_its_deadline_too() {
-    let (visits, ledger) = hurried(2_300).await;
+    let (visits, pages) = hurried(2_300).await;
     visits.clock.advance(DEADLINE_MS);
-    let Watched::Ended(run) = hurried_sweep(&visits, &ledger).await else { panic!("it goes on") };
+    let Watched::Ended(run) = hurried_sweep(&visits, &pages).await else { panic!("it goes on") };
     assert_eq!(run.verdict(), "incomplete");
     assert!(matches!(visits.begin().await, Begun::Fresh(_)));
 }
