@@ -243,6 +243,24 @@ async fn what_is_wrong_is_said() {
     poller.until("it is troubled", troubled).await;
     assert!(!poller.has_ended());
     assert!(poller.log().contains("the queue cannot be read: check the role"), "{}", poller.log());
+
+    // A ledger that it may not use, or that is not there: it takes nothing, since that would only cost the
+    // messages their deliveries, and does not show itself.
+    let mut poller = Poller::start(&stack, "i-2", &[("TRANSHIP_TABLE", "none")]).await;
+    let idle = |status, body: &serde_json::Value| {
+        troubled(status, body).filter(|()| body["queue_answered_ms_ago"].is_null())
+    };
+    let said = "the ledger cannot be read: check the role";
+    for _ in 0..60 {
+        if poller.log().contains(said) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert!(poller.log().contains(said), "{}", poller.log());
+    poller.until("it takes nothing all the same", idle).await;
+    assert!(!poller.has_ended());
+    assert_ne!(stack.status().await["fleet"]["last"]["by"], "i-2", "nobody relies on it");
 }
 
 /// A message that is no task goes to the dead letters of its own queue.

@@ -43,6 +43,8 @@ struct Fleet {
     is_halted: AtomicBool,
     /// Nothing new is taken: without the ledger each task would only cost its message a delivery.
     is_cut_off: AtomicBool,
+    /// The ledger was asked, and the breaker with it: nothing is taken before.
+    has_looked: AtomicBool,
     began: Millis,
     /// When each queue last answered; 0 before the first time.
     answered_ms: Vec<AtomicU64>,
@@ -152,6 +154,7 @@ async fn begin(
         is_draining: AtomicBool::new(false),
         is_halted: AtomicBool::new(false),
         is_cut_off: AtomicBool::new(false),
+        has_looked: AtomicBool::new(false),
         tasks: AtomicUsize::new(0),
         counts: Counts::default(),
         told: Mutex::default(),

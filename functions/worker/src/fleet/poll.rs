@@ -1,7 +1,7 @@
 //! Takes messages as long as there is room for their tasks, and runs the tasks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -82,7 +82,8 @@ async fn pause(fleet: &Fleet, time: Duration) {
 
 /// Whether nothing is to be taken now.
 fn is_idle(fleet: &Fleet) -> bool {
-    fleet.is_halted.load(Ordering::Relaxed) || fleet.is_cut_off.load(Ordering::Relaxed)
+    let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+    !is(&fleet.has_looked) || is(&fleet.is_halted) || is(&fleet.is_cut_off)
 }
 
 /// For how many tasks there are streams.

@@ -33,6 +33,7 @@ pub(super) async fn run(fleet: Arc<Fleet>) {
             let may_read = obey(&fleet).await;
             let may_write = show(&fleet, &mut shown).await;
             fleet.is_cut_off.store(!(may_read && may_write), Ordering::Relaxed);
+            fleet.has_looked.store(true, Ordering::Relaxed);
         }
         if is_due(&mut told, now, TELL_MS) {
             tell(&fleet);
