@@ -60,23 +60,26 @@ async fn expect_hour_settled(visits: &Visits) {
     }
 }
 
-#[tokio::test]
-async fn a_run_whose_upload_an_event_takes_over_ends_complete() {
-    let mut visits = planned(ChangeKind::Written(None)).await;
+/// The run ends complete, and its one key has this outcome.
+async fn expect_complete(mut visits: Visits, outcome: &'static str) -> Visits {
     let run = visits.run_to_end(false).await;
-    assert_eq!((run.verdict(), outcomes(&run)), ("complete", vec![("superseded", 1)]));
+    assert_eq!((run.verdict(), outcomes(&run)), ("complete", vec![(outcome, 1)]));
     visits.expect_equal();
     expect_hour_settled(&visits).await;
+    visits
+}
+
+#[tokio::test]
+async fn a_run_whose_upload_an_event_takes_over_ends_complete() {
+    let visits = planned(ChangeKind::Written(None)).await;
+    expect_complete(visits, "superseded").await;
 }
 
 #[tokio::test]
 async fn a_run_whose_key_an_event_plans_anew_ends_complete() {
-    let mut visits = planned(ChangeKind::Written(None)).await;
+    let visits = planned(ChangeKind::Written(None)).await;
     visits.put("large", vec![8; 3 * PART]).await;
-    let run = visits.run_to_end(false).await;
-    assert_eq!((run.verdict(), outcomes(&run)), ("complete", vec![("superseded", 1)]));
-    visits.expect_equal();
-    expect_hour_settled(&visits).await;
+    expect_complete(visits, "superseded").await;
 }
 
 /// The key is deleted while its new bytes are on their way, and an older copy is there.
@@ -93,10 +96,7 @@ async fn a_run_whose_upload_an_event_ends_by_a_delete_ends_complete() {
     visits.visit(Queue::Transfer).await.unwrap();
     assert_eq!(header(&visits).await.status, Status::Open);
     visits.source.delete(&ObjectKey::new("large"), None).await.unwrap();
-    let run = visits.run_to_end(false).await;
-    assert_eq!((run.verdict(), outcomes(&run)), ("complete", vec![("vanished", 1)]));
-    visits.expect_equal();
-    expect_hour_settled(&visits).await;
+    let visits = expect_complete(visits, "vanished").await;
     assert_eq!(visits.destination.open_uploads(), []);
 }
 

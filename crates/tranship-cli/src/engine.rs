@@ -18,6 +18,7 @@ use tranship_core::error::{Disposition, LedgerError, StageError, StoreError};
 use tranship_core::finder::{self, KeyLines};
 use tranship_core::forecast::{self, Measured};
 use tranship_core::link::Link;
+pub use tranship_core::location::Side;
 use tranship_core::location::Transfer;
 use tranship_core::outcome::Count;
 use tranship_core::policy::{Policy, ServerSide};
@@ -59,22 +60,6 @@ pub struct Parts {
     pub fingerprint: String,
     /// Where the keys come from, if not from the listing.
     pub lines: Option<Arc<dyn KeyLines>>,
-}
-
-/// A side of the transfer, as the options call it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    Source,
-    Destination,
-}
-
-impl std::fmt::Display for Side {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Source => "source",
-            Self::Destination => "destination",
-        })
-    }
 }
 
 /// Why there is no run.

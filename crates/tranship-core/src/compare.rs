@@ -1,9 +1,8 @@
 //! Whether a key needs to be copied: by the listings alone where they can tell, else by one look.
 
-use crate::forecast::STANDARD;
 use crate::object::{ETag, ETagForm, Identity, ObjectKey};
 use crate::policy::{Compare, Overwrite, Policy};
-use crate::store::{Attributes, Head, Listed};
+use crate::store::{Attributes, Head, Listed, STANDARD};
 use crate::token::{self, Token};
 
 /// What a pair of listed objects asks for.

@@ -9,6 +9,7 @@ use crate::layout::{Layout, LayoutError};
 use crate::object::{ETagForm, Millis, PART_SIZE_MIN_BYTES};
 use crate::outcome::{Count, Outcome};
 use crate::rows::Run;
+use crate::store::STANDARD;
 
 /// Keys of one page of a listing.
 const KEYS_PER_PAGE: u64 = 1_000;
@@ -29,7 +30,6 @@ const MEASURED_BYTES_MIN: u64 = 1 << 30;
 const MEASURED_MEAN_BYTES_MIN: u64 = 1 << 20;
 /// The requests that read tags.
 pub const TAG_READS: &str = "GET tags";
-pub(crate) const STANDARD: &str = "STANDARD";
 /// What the classes beyond the limit are called.
 const OTHERS: &str = "(other)";
 

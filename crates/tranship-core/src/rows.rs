@@ -126,6 +126,11 @@ impl RunProgress {
 }
 
 impl Run {
+    /// Whether it is older than a run may become.
+    pub fn has_outlived(&self, deadline_ms: u64, now: Millis) -> bool {
+        self.started.plus(deadline_ms) <= now
+    }
+
     /// There is one row: the newest run. It is what keeps two runs from being open at once.
     pub fn row_key() -> RowKey {
         RowKey("run".to_owned())

@@ -17,6 +17,9 @@ use crate::object::{
 };
 use crate::qetag::Qetag;
 
+/// The class that is none: what is said of no class is of this one.
+pub const STANDARD: &str = "STANDARD";
+
 /// What the destination must hold for a write to take effect.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Condition {

@@ -146,17 +146,14 @@ async fn run_objects(stage: &Stage, task: &ObjectsTask, receives: u32) -> Result
         left |= hopeless.len() < before;
     }
     let count = count_failure(stage, task, &failures).await?;
-    if count >= stage.policy.failures_max {
+    let is_over = count >= stage.policy.failures_max;
+    if is_over {
         hopeless.extend(failures.extract_if(.., |(_, _, error)| is_real(error)));
     }
     let why = failures.first().map(|(_, _, error)| error.to_string());
     // Being asked to slow down is counted by no one, and has only the deliveries to go by.
-    let pause = back_off_ms(if failures.iter().any(|(_, _, error)| is_real(error)) {
-        count
-    } else {
-        receives
-    });
-    let back_off = why.is_some().then(|| stage.spread(pause));
+    let waits = if count == 0 || is_over { receives } else { count };
+    let back_off = why.is_some().then(|| stage.spread(back_off_ms(waits)));
     for (object, entry, error) in &hopeless {
         let account =
             AccountRef { task: task.id.clone(), object: *object, of, listed_size: entry.size };
@@ -194,7 +191,7 @@ async fn hold_deletes(
     }))
 }
 
-/// Whether it is a failure of the object: being asked to slow down is none.
+/// Whether it is a failure of the object or the part: being asked to slow down is none.
 fn is_real(error: &StoreError) -> bool {
     error.kind != ErrorKind::Throttled
 }

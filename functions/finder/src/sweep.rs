@@ -77,7 +77,7 @@ async fn watch(surroundings: &Surroundings) -> Result<(), Failure> {
     let run = rows::load::<Run>(&*stage.ledger, &Run::row_key()).await?;
     let now = stage.clock.now();
     if let Some(run) =
-        run.filter(|run| run.is_open() && now < run.started.plus(settings.run_deadline_ms))
+        run.filter(|run| run.is_open() && !run.has_outlived(settings.run_deadline_ms, now))
         && stage.policy.delete.is_some()
         && is_quiet(surroundings).await?
         && finder::is_about_to_delete(stage, run.generation).await?

@@ -12,22 +12,27 @@ use super::cloud;
 const DEFINITION: &str =
     r#"{ "StartAt": "Done", "States": { "Done": { "Type": "Pass", "End": true } } }"#;
 
+/// Makes a state machine that keeps its executions; gives its ARN.
+async fn standard(client: &aws_sdk_sfn::Client, name: &str) -> String {
+    let made = client
+        .create_state_machine()
+        .name(name)
+        .r#type(StateMachineType::Standard)
+        .definition(DEFINITION)
+        .role_arn("arn:aws:iam::000000000000:role/states")
+        .send()
+        .await;
+    made.unwrap().state_machine_arn
+}
+
 /// AWS takes a name again as long as its execution runs with the same input. The service here refuses it at once,
 /// as AWS does once the execution has ended: then there is another one, which finds the work done.
 #[tokio::test]
 async fn an_attempt_is_started_however_often_it_is_asked_for() {
     let cloud = cloud().await;
     let client = aws_sdk_sfn::Client::new(&cloud.config);
-    let made = client
-        .create_state_machine()
-        .name("once")
-        .r#type(StateMachineType::Standard)
-        .definition(DEFINITION)
-        .role_arn("arn:aws:iam::000000000000:role/states")
-        .send()
-        .await
-        .unwrap();
-    let completer = StepFunctionsCompleter::new(&cloud.config, &made.state_machine_arn);
+    let machine = standard(&client, "once").await;
+    let completer = StepFunctionsCompleter::new(&cloud.config, &machine);
     let header = HeaderId::of(&ObjectKey::new("a/large/object"));
     cloud.wire.take();
     // The first answer is lost: the SDK asks again, and so does the worker that gets the message
@@ -40,7 +45,7 @@ async fn an_attempt_is_started_however_often_it_is_asked_for() {
     completer.start(&header, 3, 2).await.unwrap();
     completer.start(&header, 4, 1).await.unwrap();
 
-    let list = client.list_executions().state_machine_arn(&made.state_machine_arn);
+    let list = client.list_executions().state_machine_arn(&machine);
     let executions = list.send().await.unwrap().executions;
     let mut names: Vec<&str> = executions.iter().map(ExecutionListItem::name).collect();
     names.sort_unstable();
@@ -65,22 +70,14 @@ async fn an_attempt_is_started_however_often_it_is_asked_for() {
 async fn an_attempt_whose_execution_has_ended_is_started_under_another_name() {
     let cloud = cloud().await;
     let client = aws_sdk_sfn::Client::new(&cloud.config);
-    let made = client
-        .create_state_machine()
-        .name("ended")
-        .r#type(StateMachineType::Standard)
-        .definition(DEFINITION)
-        .role_arn("arn:aws:iam::000000000000:role/states")
-        .send()
-        .await
-        .unwrap();
-    let completer = StepFunctionsCompleter::new(&cloud.config, &made.state_machine_arn);
+    let machine = standard(&client, "ended").await;
+    let completer = StepFunctionsCompleter::new(&cloud.config, &machine);
     let header = HeaderId::of(&ObjectKey::new("a/large/object"));
     completer.start(&header, 3, 1).await.unwrap();
     // What the service says of one that has ended, for 90 days.
     cloud.wire.fail("StartExecution", 400, "ExecutionAlreadyExists");
     completer.start(&header, 3, 1).await.unwrap();
-    let list = client.list_executions().state_machine_arn(&made.state_machine_arn);
+    let list = client.list_executions().state_machine_arn(&machine);
     let executions = list.send().await.unwrap().executions;
     let mut names: Vec<&str> = executions.iter().map(ExecutionListItem::name).collect();
     names.sort_unstable();

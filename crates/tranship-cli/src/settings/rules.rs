@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tranship_adapters::stores::s3::vendors::{AMAZON_CLASSES, Asked, Lacking, STANDARD, Vendor};
+use tranship_adapters::stores::s3::vendors::{AMAZON_CLASSES, Asked, Lacking, Vendor};
 use tranship_core::location::Transfer;
 use tranship_core::object::{OBJECT_SIZE_MAX_BYTES, PART_SIZE_MAX_BYTES, PART_SIZE_MIN_BYTES};
 use tranship_core::policy::{Compare, Overwrite};
+use tranship_core::store::STANDARD;
 
 use super::layers::Layers;
 use super::names::{ACLS, COMPARE, OVERWRITE, SERVER_SIDE, SSE, TRUST};

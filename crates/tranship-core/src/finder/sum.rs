@@ -51,9 +51,15 @@ struct Tally {
     settled: Settled,
 }
 
+impl Tally {
+    fn row_key() -> RowKey {
+        RowKey("tally".to_owned())
+    }
+}
+
 impl Stored for Tally {
     fn key(&self) -> RowKey {
-        RowKey("tally".to_owned())
+        Self::row_key()
     }
     fn revision(&self) -> u64 {
         self.revision
@@ -79,8 +85,7 @@ pub async fn totals(stage: &Stage, generation: u64) -> Result<(Totals, Vec<Scan>
 
 /// Sums up a run in the time that is there; the next call goes on behind what is in this one.
 pub(super) async fn sum(stage: &Stage, generation: u64) -> Result<Sum, LedgerError> {
-    let key = RowKey("tally".to_owned());
-    let known = rows::load::<Tally>(&*stage.ledger, &key).await?;
+    let known = rows::load::<Tally>(&*stage.ledger, &Tally::row_key()).await?;
     let revision = known.as_ref().map_or(0, |tally| tally.revision) + 1;
     let begun = known.filter(|tally| tally.generation == generation && tally.after.is_some());
     let was_begun = begun.is_some();

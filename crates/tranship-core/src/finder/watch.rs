@@ -43,7 +43,7 @@ pub async fn watch(stage: &Stage, deadline_ms: u64) -> Result<Watched, StageErro
     let now = stage.clock.now();
     let scans_wait = stage.queue.depth(Queue::Scan).await? > 0;
     let busy = scans_wait || fleet::waiting(stage).await? > 0;
-    let outlived = run.started.plus(deadline_ms) <= now;
+    let outlived = run.has_outlived(deadline_ms, now);
     if busy && !outlived {
         let known = run.progress.as_ref().is_some_and(|known| known.seen.plus(KNOWN_MS) > now);
         if known {

@@ -87,10 +87,8 @@ async fn fence(stage: &Stage, id: &HeaderId) -> Result<Option<Header>, StageErro
         let Some(mut header) = rows::load::<Header>(&*stage.ledger, &id.row_key()).await? else {
             return Ok(None);
         };
-        if !header.status.is_terminal() {
-            // Whoever asked for a copy asked for one of a key that is gone.
-            settle_lost(stage, &header, Outcome::Vanished).await?;
-        }
+        // Whoever asked for a copy asked for one of a key that is gone.
+        settle_lost(stage, &header, Outcome::Vanished).await?;
         header.orphans_since = header.may_have_orphans_since();
         header.epoch += 1;
         header.status = rows::Status::Gone;

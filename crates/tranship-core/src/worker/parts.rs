@@ -10,7 +10,7 @@ use futures_util::stream;
 
 use super::park::{count_failure, park};
 use super::plan::replan;
-use super::{Done, back_off_ms};
+use super::{Done, back_off_ms, is_real};
 use crate::body::{Body, Expectation, measure};
 use crate::checksum::Algorithm;
 use crate::completer;
@@ -55,12 +55,12 @@ async fn after_failure(
     // it has to be denied as often as any failure.
     let permanent =
         error.disposition() == Disposition::Permanent && error.kind != ErrorKind::Forbidden;
-    // Being asked to slow down is no fault of the part, and has only the deliveries to go by.
-    let (is_over, waits) = if error.kind == ErrorKind::Throttled {
-        (false, receives)
-    } else {
+    // Being asked to slow down has only the deliveries to go by.
+    let (is_over, waits) = if is_real(error) {
         let count = count_failure(stage, task, header).await?;
         (permanent || count >= stage.policy.failures_max, count)
+    } else {
+        (false, receives)
     };
     if !is_over {
         let after_ms = stage.spread(back_off_ms(waits));

@@ -158,7 +158,7 @@ async fn plan(
     };
     let identity = source.as_ref().map(|head| &head.identity);
     let is_ours = existing.as_ref().is_some_and(|header| header.account == account);
-    let before = existing.clone().filter(|_| !is_ours);
+    let before = existing.as_ref().filter(|_| !is_ours).cloned();
     let fresh = new_header(stage, source_key.clone(), destination_key, account);
     match protocol::intend(existing, fresh, identity, insist) {
         Intent::Superseded => Ok(Planned::Settled(Outcome::Superseded)),
@@ -185,18 +185,22 @@ async fn plan(
 /// Settles whoever has asked for this key before, and whom the header is taken away from. First, since
 /// nobody remembers them afterwards; if somebody else takes it in this moment, it is gone for them all the same.
 async fn hand_over(stage: &Stage, before: Option<Header>) -> Result<(), StageError> {
-    match before.filter(|header| !header.status.is_terminal()) {
+    match before {
         Some(before) => settle_lost(stage, &before, Outcome::Superseded).await,
         None => Ok(()),
     }
 }
 
-/// Settles the account of a header that comes to another end than its own, if anybody still counts it.
+/// Settles the account of a header that comes to another end than its own, if it has not ended and anybody still
+/// counts it.
 pub(super) async fn settle_lost(
     stage: &Stage,
     header: &Header,
     outcome: Outcome,
 ) -> Result<(), StageError> {
+    if header.status.is_terminal() {
+        return Ok(());
+    }
     let generation = header.account.task.generation;
     let run = rows::load::<Run>(&*stage.ledger, &Run::row_key()).await?;
     let is_open = run.is_some_and(|run| run.is_open() && run.generation == generation);

@@ -8,11 +8,12 @@ use std::sync::atomic::Ordering;
 use futures_util::future::BoxFuture;
 
 use super::seen::Seen;
-use super::tags::{self, Side};
+use super::tags;
 use super::{Settled, denied, foresee, head_if_there, plan, source_is_gone, why_not_there};
 use crate::body::measure;
 use crate::compare;
 use crate::error::{ErrorKind, StageError, StoreError};
+use crate::location::Side;
 use crate::loss::{Loss, Losses};
 use crate::message::{Action, Entry};
 use crate::object::{Identity, Millis, ObjectKey};

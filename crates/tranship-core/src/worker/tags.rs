@@ -4,25 +4,10 @@
 //! asked for, so that the object fails; it stops nothing but itself, since others may have none.
 
 use crate::error::{ErrorKind, StoreError};
+use crate::location::Side;
 use crate::object::ObjectKey;
 use crate::stage::Stage;
 use crate::store::Head;
-
-/// Whose object it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    Source,
-    Destination,
-}
-
-impl Side {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Source => "source",
-            Self::Destination => "destination",
-        }
-    }
-}
 
 /// The tags of the generation that a look has shown.
 pub(super) async fn of(
@@ -43,7 +28,6 @@ pub(super) async fn of(
                 Some(_) => "s3:GetObjectVersionTagging",
                 None => "s3:GetObjectTagging",
             };
-            let side = side.name();
             let message = format!(
                 "{}; the object has tags: allow {permission} at the {side}, or leave tags away",
                 error.message

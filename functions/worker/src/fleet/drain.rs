@@ -47,6 +47,7 @@ async fn signalled(signal: std::io::Result<Signal>) {
     }
 }
 
+/// The instance whose metadata did not answer at the start; `None`: there is none, as far as one can see.
 async fn late(variable: &impl Fn(&str) -> Option<String>) -> Option<Instance> {
     for _ in 0..LATE_MAX {
         tokio::time::sleep(LATE).await;

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::vendors::{ListVersion, STANDARD, Vendor};
+use tranship_core::store::STANDARD;
+
+use super::vendors::{ListVersion, Vendor};
 use crate::secrets::SecretCredentials;
 
 /// A bucket and the way to it.

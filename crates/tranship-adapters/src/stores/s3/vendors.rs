@@ -11,12 +11,10 @@ mod table;
 use tranship_core::checksum::{Algorithm, Checksum};
 use tranship_core::policy::{Policy, ServerSide};
 use tranship_core::room::{MetadataRoom, ObjectRoom};
+use tranship_core::store::STANDARD;
 
 pub use self::facts::{Facts, NAMES as FACTS, SideFacts};
 pub use self::table::{AMAZON, COMPATIBLE, VENDORS};
-
-/// The class that is none: what is said of no class is of this one.
-pub const STANDARD: &str = "STANDARD";
 
 /// Amazon's storage classes that an object can be written into.
 pub const AMAZON_CLASSES: [&str; 8] = [
