@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Method;
 use tranship_server::{Backend, Fault as ServerFault, Formula, Matcher, Rule};
 use tranship_tests::between::Between;
+use tranship_tests::cloud::ACCOUNT;
 use tranship_tests::cloud::metadata::Metadata;
 use tranship_tests::cloud::poller::Poller;
 use tranship_tests::cloud::sides::Sides;
@@ -22,6 +23,10 @@ const ELSEWHERE: [(&str, &str); 4] = [
     ("MultipartThresholdMiB", "5"),
     ("PartSizeMiB", "5"),
 ];
+
+fn troubled(status: u16, body: &serde_json::Value) -> Option<()> {
+    (status == 503 && body["state"] == "troubled").then_some(())
+}
 
 fn polls(status: u16, body: &serde_json::Value) -> Option<()> {
     (status == 200 && body["state"] == "polling" && !body["queue_answered_ms_ago"].is_null())
@@ -86,6 +91,9 @@ async fn a_drain_loses_nothing_and_copies_no_part_twice() {
     assert_eq!(sent, 12, "each part once: {}{}", first.log(), second.log());
 }
 
+/// Tasks of a process that died are others' after seconds, so that a test can wait for it.
+const HIDDEN: (&str, &str) = ("TRANSHIP_FLEET_HIDDEN_SECONDS", "6");
+
 /// A killed process gives its tasks back when they are hidden no more.
 #[tokio::test]
 async fn a_process_that_is_killed_is_replaced() {
@@ -94,30 +102,105 @@ async fn a_process_that_is_killed_is_replaced() {
     let stall = ServerFault::StallBody { after: 1 << 20, pause: Duration::from_mins(10) };
     sides.source.faults().add(Rule::once(Matcher::on("GetObject"), stall));
     let stack = Stack::deploy("lost", sides, &ELSEWHERE).await;
-    let mut first = Poller::start(&stack, "i-1", &[]).await;
+    let mut first = Poller::start(&stack, "i-1", &[HIDDEN]).await;
     stack.ask("run").await;
     let held = async || (stack.sides.source.faults().struck() > 0).then_some(());
     stack.until("a read hangs", held).await;
     first.signal("KILL");
     assert_eq!(first.ended().await, None);
-    let _second = Poller::start(&stack, "i-2", &[]).await;
-    // Before that the sweep would find that nobody has shown himself, and let functions take the queue.
-    let shows = async || (stack.status().await["fleet"]["last"]["by"] == "i-2").then_some(());
-    stack.until("the second one shows himself", shows).await;
-    // The first one had hidden them for minutes, for which a test cannot wait: the sweep sends them again.
-    // Its last words may still be on their way, and make young again what was aged.
-    let copied_by_second = async || {
-        stack.age_due(Duration::from_hours(2)).await;
-        stack.ask("sweep").await;
-        stack.sides.there().get(DESTINATION, "large").map(|_| ())
-    };
-    stack.until("it is copied", copied_by_second).await;
-    stack.sides.expect_equal();
-    // What the first one still hides would keep the run open.
-    let asked = serde_json::json!({ "QueueUrl": stack.resource("LargeQueue") });
-    stack.cloud.sqs("PurgeQueue", asked).await;
+    let _second = Poller::start(&stack, "i-2", &[HIDDEN]).await;
     let report = stack.end_of_run().await;
     assert_eq!(copied(&report), 1, "{report}");
+    stack.sides.expect_equal();
+}
+
+/// A task stays hidden from the others for as long as it lives, and not only for as long as a message is.
+#[tokio::test]
+async fn a_task_that_takes_long_is_nobody_elses() {
+    let sides = Sides::start().await;
+    sides.put("large", noise(1, 24 * MIB));
+    let slow = ServerFault::StallBody { after: 1 << 20, pause: Duration::from_secs(14) };
+    sides.source.faults().add(Rule::new(Matcher::on("GetObject"), slow));
+    let stack = Stack::deploy("slow", sides, &ELSEWHERE).await;
+    let _pollers = [
+        Poller::start(&stack, "i-1", &[HIDDEN]).await,
+        Poller::start(&stack, "i-2", &[HIDDEN]).await,
+    ];
+    let report = stack.run().await;
+    assert_eq!(copied(&report), 1, "{report}");
+    stack.sides.expect_equal();
+    assert_eq!(stack.sides.source.requests().count("GetObject"), 5, "each part was read once");
+    assert_eq!(stack.sides.destination.requests().count("UploadPart"), 5);
+}
+
+/// Credentials of a host that last for seconds, as its helper gives them, until there are none.
+struct Helper(tempfile::TempDir);
+
+impl Helper {
+    fn new() -> Self {
+        let helper = Self(tempfile::tempdir().unwrap());
+        let folder = helper.0.path().display();
+        let config = format!("[default]\ncredential_process = sh {folder}/helper\n");
+        std::fs::write(helper.0.path().join("config"), config).unwrap();
+        helper.gives(true);
+        helper
+    }
+
+    fn gives(&self, has_any: bool) {
+        let script = if has_any {
+            format!(
+                r#"printf '{{"Version":1,"AccessKeyId":"{ACCOUNT}","SecretAccessKey":"none","Expiration":"%s"}}' \
+                    "$(date --utc --date '+8 seconds' +%Y-%m-%dT%H:%M:%SZ)""#
+            )
+        } else {
+            "echo 'the certificate of this host has expired' >&2; exit 1".to_owned()
+        };
+        // Renamed into its place: it is read at any time.
+        let written = self.0.path().join("written");
+        std::fs::write(&written, script).unwrap();
+        std::fs::rename(written, self.0.path().join("helper")).unwrap();
+    }
+}
+
+/// The role of a host cannot be taken any more: it says so and takes nothing, and goes on when it can again.
+#[tokio::test]
+async fn a_role_that_expires_in_mid_copy_costs_no_message() {
+    let sides = Sides::start().await;
+    sides.put("large", noise(1, 80 * MIB));
+    let slow = ServerFault::StallBody { after: 1 << 20, pause: Duration::from_secs(2) };
+    sides.source.faults().add(Rule::new(Matcher::on("GetObject"), slow));
+    let stack = Stack::deploy("expired", sides, &ELSEWHERE).await;
+    let helper = Helper::new();
+    let config = helper.0.path().join("config").display().to_string();
+    let more = [
+        ("AWS_ACCESS_KEY_ID", ""),
+        ("AWS_SECRET_ACCESS_KEY", ""),
+        ("AWS_CONFIG_FILE", config.as_str()),
+        ("TRANSHIP_FLEET_STREAMS", "4"),
+        HIDDEN,
+    ];
+    let poller = Poller::start(&stack, "rack-7", &more).await;
+    stack.ask("run").await;
+    let at_work =
+        async || (stack.sides.destination.requests().count("UploadPart") > 2).then_some(());
+    stack.until("parts are on their way", at_work).await;
+    helper.gives(false);
+    poller.until("it is troubled", troubled).await;
+    let log = poller.log();
+    assert!(log.contains("cannot be read: check the role of this process"), "{log}");
+    assert!(log.contains("credential"), "it says what is wrong: {log}");
+    assert!(
+        !log.contains("breaker has changed"),
+        "one host's trouble is not the transfer's: {log}"
+    );
+    let receives = poller.log().matches("comes again").count();
+    helper.gives(true);
+    poller.until("it goes on", polls).await;
+    let report = stack.end_of_run().await;
+    assert_eq!(copied(&report), 1, "{report}");
+    stack.sides.expect_equal();
+    assert_eq!(stack.depth("LargeDeadLetterQueue").await, (0, 0));
+    println!("{receives} deliveries were without credentials");
 }
 
 /// Nobody polls: after a while the functions do, and leave it again when somebody comes.
@@ -237,9 +320,6 @@ async fn what_is_wrong_is_said() {
     let gone = format!("{}/123456789012/none", stack.cloud.proxy.endpoint());
     let mut poller =
         Poller::start(&stack, "i-1", &[("TRANSHIP_LARGE_QUEUE_URL", gone.as_str())]).await;
-    let troubled = |status, body: &serde_json::Value| {
-        (status == 503 && body["state"] == "troubled").then_some(())
-    };
     poller.until("it is troubled", troubled).await;
     assert!(!poller.has_ended());
     assert!(poller.log().contains("the queue cannot be read: check the role"), "{}", poller.log());

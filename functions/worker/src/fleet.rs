@@ -140,7 +140,7 @@ async fn begin(
     let streams_max = fleet.streams.unwrap_or_else(budget::streams);
     settings.policy.limits.streams_max = streams_max;
     settings.spreads = true;
-    settings.hidden_seconds = Some(poll::HIDDEN_SECONDS);
+    settings.hidden_seconds = Some(fleet.hidden_seconds);
     let name = fleet.name.clone().or_else(|| instance.map(|instance| instance.id.clone()));
     let surroundings = Box::pin(Surroundings::build(settings)).await?;
     Ok(Fleet {

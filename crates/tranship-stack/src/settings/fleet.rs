@@ -16,6 +16,10 @@ pub struct FleetSettings {
     pub health: SocketAddr,
     /// How long work in flight may go on once the process is to end.
     pub drain_ms: u64,
+    /// For how long a task is hidden from others, from the moment on in which its queue gives it away, even if
+    /// its answer is lost on the way. Made longer while the task lives: a process that dies gives its tasks back
+    /// after this.
+    pub hidden_seconds: u16,
     /// `None`: as many as memory and open files allow.
     pub streams: Option<usize>,
     pub queues: &'static [Queue],
@@ -39,6 +43,7 @@ impl FleetSettings {
         let mut read = Reader::new(&variable);
         let health = read.text("TRANSHIP_FLEET_HEALTH").unwrap_or_else(|| HEALTH.to_owned());
         let streams = usize_of(read.number("TRANSHIP_FLEET_STREAMS", 0..=4_096, 0));
+        let hidden = read.number("TRANSHIP_FLEET_HIDDEN_SECONDS", 6..=3_600, 180);
         let parsed = health.parse();
         if parsed.is_err() {
             let what = format!("{health:?} is no address such as {HEALTH}");
@@ -47,6 +52,7 @@ impl FleetSettings {
         let settings = Self {
             health: parsed.unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0))),
             drain_ms: read.number("TRANSHIP_FLEET_DRAIN_SECONDS", 1..=3_600, 90) * 1_000,
+            hidden_seconds: u16::try_from(hidden).unwrap_or(u16::MAX),
             streams: (streams > 0).then_some(streams),
             queues: read.word("TRANSHIP_FLEET_QUEUES", QUEUES, &[Queue::Large]),
             name: read.text("TRANSHIP_FLEET_INSTANCE"),
@@ -71,6 +77,7 @@ mod tests {
         let settings = read("", "").unwrap();
         assert!(settings.health.ip().is_loopback());
         assert_eq!((settings.drain_ms, settings.streams), (90_000, None));
+        assert_eq!(settings.hidden_seconds, 180);
         assert_eq!(settings.queues, [Queue::Large]);
     }
 
@@ -80,6 +87,7 @@ mod tests {
             ("TRANSHIP_FLEET_HEALTH", "8787"),
             ("TRANSHIP_FLEET_HEALTH", "localhost:port"),
             ("TRANSHIP_FLEET_DRAIN_SECONDS", "0"),
+            ("TRANSHIP_FLEET_HIDDEN_SECONDS", "5"),
             ("TRANSHIP_FLEET_STREAMS", "many"),
             ("TRANSHIP_FLEET_QUEUES", "small"),
             ("TRANSHIP_FLEET_SOURCE_ENDPOINT", "ftp://10.0.0.7"),

@@ -16,11 +16,6 @@ use crate::task;
 const RECEIVE_MAX: usize = 10;
 /// Streams that a task keeps busy. Whoever takes more tasks than it has streams for keeps them from others.
 const STREAMS_PER_TASK: usize = 4;
-/// For how long a task is hidden from others, from the moment on in which its queue gives it away, even if
-/// its answer is lost on the way. A process that dies gives its tasks back after this.
-pub(super) const HIDDEN_SECONDS: u16 = 180;
-/// How often that is made longer.
-const KEEP: Duration = Duration::from_mins(1);
 /// Between looks whether there is room; and as long a task has to get hold of its streams.
 const LOOK: Duration = Duration::from_millis(200);
 /// The first wait after a queue that could not be read; it doubles up to the longest.
@@ -127,10 +122,11 @@ async fn one(fleet: Arc<Fleet>, queue: Queue, number: u64, received: Received) {
     fleet.counts.took_ms.fetch_add(took_ms, Ordering::Relaxed);
 }
 
-/// Hides a message again and again. Does not return.
+/// Hides a message again and again, so early that one of these calls may fail. Does not return.
 async fn keep(fleet: &Fleet, queue: Queue, received: &Received) {
+    let hidden_ms = u64::from(fleet.settings.hidden_seconds) * 1_000;
     loop {
-        tokio::time::sleep(KEEP).await;
-        task::delay(&fleet.surroundings, queue, received, u64::from(HIDDEN_SECONDS) * 1_000).await;
+        tokio::time::sleep(Duration::from_millis(hidden_ms / 3)).await;
+        task::delay(&fleet.surroundings, queue, received, hidden_ms).await;
     }
 }
