@@ -19,6 +19,8 @@ struct Spoiled {
     body: s3s::Body,
     /// How many bytes pass before it happens.
     left: u64,
+    /// What a frame had beyond the spot.
+    rest: Bytes,
     kind: Kind,
 }
 
@@ -37,12 +39,12 @@ pub(crate) fn spoil(body: s3s::Body, how: Spoil) -> s3s::Body {
         Spoil::Corrupt => (0, Kind::Corrupt),
         Spoil::Stall { after, pause } => (after, Kind::Stall(pause)),
     };
-    s3s::Body::http_body_unsync(Spoiled { body, left, kind })
+    s3s::Body::http_body_unsync(Spoiled { body, left, rest: Bytes::new(), kind })
 }
 
 impl Spoiled {
-    /// Keeps back what comes after the spot; the rest of a stalled frame is not split, only late.
-    fn pass(&mut self, bytes: Bytes) -> Bytes {
+    /// What may pass now: a frame can be the whole body, so it is split at the spot.
+    fn pass(&mut self, mut bytes: Bytes) -> Bytes {
         let length = crate::checksum::size(&bytes);
         match self.kind {
             Kind::Corrupt if length > 0 => {
@@ -54,15 +56,13 @@ impl Spoiled {
                 }
                 altered.freeze()
             }
-            Kind::Truncate => {
+            Kind::Truncate | Kind::Stall(_) => {
                 let most = self.left.min(length);
                 self.left -= most;
-                bytes.slice(..usize::try_from(most).unwrap_or_default())
-            }
-            _ => {
-                self.left = self.left.saturating_sub(length);
+                self.rest = bytes.split_off(usize::try_from(most).unwrap_or_default());
                 bytes
             }
+            Kind::Corrupt | Kind::Stalled(_) | Kind::Done => bytes,
         }
     }
 }
@@ -86,6 +86,10 @@ impl Body for Spoiled {
             if matches!(self.kind, Kind::Truncate) {
                 return Poll::Ready(Some(Err("cut off on purpose".into())));
             }
+            if !self.rest.is_empty() {
+                let rest = std::mem::take(&mut self.rest);
+                return Poll::Ready(Some(Ok(Frame::data(rest))));
+            }
         }
         match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             Some(Ok(frame)) => {
@@ -97,7 +101,8 @@ impl Body for Spoiled {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.kind, Kind::Done | Kind::Corrupt) && self.body.is_end_stream()
+        let passed = matches!(self.kind, Kind::Done | Kind::Corrupt) && self.rest.is_empty();
+        passed && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -42,6 +42,11 @@ async fn bodies_are_cut_off_altered_and_unranged() {
     let pause = Duration::from_millis(50);
     server.faults().add(Rule::once(on(), Fault::StallBody { after: 0, pause }));
     assert_eq!(get(&server, "/bucket/k").await.body.len(), 100_000);
+    // The store gives the body in one frame, which is held up in its middle all the same.
+    let pause = Duration::from_mins(10);
+    server.faults().add(Rule::once(on(), Fault::StallBody { after: 1000, pause }));
+    let held = tokio::time::timeout(Duration::from_millis(200), get(&server, "/bucket/k"));
+    assert!(held.await.is_err(), "the whole body came");
 }
 
 #[tokio::test]
