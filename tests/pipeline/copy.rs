@@ -727,15 +727,46 @@ async fn tags_that_may_not_be_read_fail_their_objects_alone() {
 
 /// The number of tags is told to nobody who may not read them: then nothing shows that there are any.
 #[tokio::test(flavor = "multi_thread")]
-async fn tags_that_the_store_does_not_tell_of_are_lost_without_being_counted() {
+async fn tags_that_may_be_hidden_are_counted_as_unknown() {
+    for (denied, lost) in [(true, vec![(Loss::TagsUnknown, 3)]), (false, vec![])] {
+        let rig = Rig::new().await;
+        rig.here().put_with(
+            SOURCE,
+            "tagged",
+            "bytes",
+            Properties::default(),
+            vec![("team".to_owned(), "maps".to_owned())],
+        );
+        rig.put("small", "bytes");
+        rig.put("large", noise(1, 12 * MIB));
+        rig.here().configure(SOURCE, |bucket| bucket.deny_tagging = denied);
+        let report = rig.copy(in_parts()).await;
+        report.expect(&[("copied", 3)]);
+        let losses: Vec<_> = report.run.totals.unwrap().losses.iter().collect();
+        assert_eq!(losses, lost);
+        let arrived = rig.there().get(DESTINATION, "tagged").unwrap();
+        assert_eq!(arrived.tags.is_empty(), denied);
+        // It was asked of one object, and where tags may be read, once more for those that there are.
+        let asked = rig.source.requests().count("GetObjectTagging");
+        assert!(asked == 1 || (!denied && asked == 2), "{asked}");
+    }
+}
+
+/// The answer may pass: then it is no answer, and the next object is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_tags_are_hidden_is_asked_until_there_is_an_answer() {
     let rig = Rig::new().await;
-    let tags = vec![("team".to_owned(), "maps".to_owned())];
-    rig.here().put_with(SOURCE, "tagged", "bytes", Properties::default(), tags);
     rig.here().configure(SOURCE, |bucket| bucket.deny_tagging = true);
+    for key in ["a", "b", "c"] {
+        rig.put(key, key);
+    }
+    let busy = Fault::Refuse { status: 503, code: "SlowDown" };
+    rig.source.faults().add(Rule::once(Matcher::on("GetObjectTagging"), busy));
     let report = rig.copy(Policy::default()).await;
-    report.expect(&[("copied", 1)]);
-    assert!(report.run.totals.unwrap().losses.is_empty());
-    assert_eq!(rig.there().get(DESTINATION, "tagged").unwrap().tags, []);
+    report.expect(&[("copied", 3)]);
+    let losses: Vec<_> = report.run.totals.unwrap().losses.iter().collect();
+    assert_eq!(losses, [(Loss::TagsUnknown, 2)]);
+    assert_eq!(rig.source.requests().count("GetObjectTagging"), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use async_lock::OnceCell;
 use async_trait::async_trait;
 use tranship_adapters::clock::SimulatedClock;
 use tranship_adapters::ledgers::memory::MemoryLedger;
@@ -86,6 +87,7 @@ impl Visits {
             progress: Arc::new(Progress::default()),
             stopping: Arc::default(),
             destination_is_opaque: AtomicBool::new(false),
+            hides_tags: OnceCell::new(),
             denials: AtomicU32::new(0),
         };
         Self { stage, clock, source, destination, ledger, asked, lines: None, hops: 0 }

@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_lock::OnceCell;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tranship_adapters::clock::Chance;
@@ -446,6 +447,7 @@ impl World {
             stopping: Arc::new(AtomicBool::new(false)),
             denials: std::sync::atomic::AtomicU32::new(0),
             destination_is_opaque: AtomicBool::new(false),
+            hides_tags: OnceCell::new(),
         }
     }
 

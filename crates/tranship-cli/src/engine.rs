@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
+use async_lock::OnceCell;
 use tokio::sync::mpsc;
 use tranship_adapters::clock::SystemClock;
 use tranship_adapters::embedded::{EmbeddedFile, OpenError};
@@ -183,6 +184,7 @@ impl Engine {
             progress,
             stopping: Arc::default(),
             destination_is_opaque: AtomicBool::new(false),
+            hides_tags: OnceCell::new(),
             denials: AtomicU32::new(0),
         };
         let (fingerprint, lines) = (parts.fingerprint, parts.lines);

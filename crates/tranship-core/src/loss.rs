@@ -27,6 +27,9 @@ pub enum Loss {
     Proof,
     /// The source has tags, and they are switched off, or one of the stores has no calls for them.
     Tags,
+    /// The source's tags may not be read, and to whom may not, some stores do not tell of them: the object may
+    /// have some.
+    TagsUnknown,
     /// User metadata left no room for the copy token.
     Token,
 }
@@ -47,6 +50,9 @@ impl Loss {
             }
             Self::Tags => {
                 "tags, which are switched off, or which one of the stores does not hand over or take"
+            }
+            Self::TagsUnknown => {
+                "tags, if they have any: the source's may not be read (s3:GetObjectTagging)"
             }
             Self::Token => "copy token: no room in the user metadata, the ledger remembers instead",
         }

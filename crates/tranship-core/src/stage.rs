@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use async_lock::SemaphoreGuard;
+use async_lock::{OnceCell, SemaphoreGuard};
 
 use crate::breakdown::segment;
 use crate::error::{Disposition, ErrorKind, StoreError};
@@ -40,6 +40,8 @@ pub struct Stage {
     pub stopping: Arc<AtomicBool>,
     /// Learned: the destination's `ETag`s do not say what was written, so every copy needs a token.
     pub destination_is_opaque: AtomicBool,
+    /// Learned: the source's tags may not be read, and it does not tell of any.
+    pub hides_tags: OnceCell<bool>,
     /// Reads of the source that were denied, one after the other.
     pub denials: AtomicU32,
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
+use async_lock::OnceCell;
 use aws_config::SdkConfig;
 use tranship_adapters::aws::loader;
 use tranship_adapters::clock::SystemClock;
@@ -115,6 +116,7 @@ fn stage(
         progress: Arc::new(Progress::default()),
         stopping: Arc::default(),
         destination_is_opaque: AtomicBool::new(false),
+        hides_tags: OnceCell::new(),
         denials: AtomicU32::new(0),
     }
 }

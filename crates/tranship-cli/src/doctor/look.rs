@@ -165,7 +165,7 @@ async fn tags(store: &S3Store, key: &ObjectKey, head: &Head) -> Finding {
             };
             let to_do = format!(
                 "allow {permissions}, or leave tags away with --no-tags: whoever may not read tags is not told by \
-                Amazon S3 that there are any, so they are lost without being counted; where a store tells, the \
+                Amazon S3 that there are any, so each copy counts as one that may lack some; where a store tells, the \
                 objects that have tags fail"
             );
             Finding::new(Side::Source, CHECK, State::Advice, error.to_string(), to_do)

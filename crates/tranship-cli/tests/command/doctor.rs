@@ -215,7 +215,7 @@ async fn what_somebody_should_know_is_said_with_what_to_do() {
     let words = [
         "s3:GetObjectVersionTagging",
         "--no-tags",
-        "without being counted",
+        "may lack some",
         "add one of some days",
         "turn versioning on",
         "carry a token",

@@ -4,11 +4,10 @@
 //! others a bounded sample is.
 
 use super::small::{attributes, check_room, new_token};
-use super::{head_if_there, plan, source_is_gone};
+use super::{head_if_there, plan, source_is_gone, tags};
 use crate::compare;
 use crate::error::{Disposition, ErrorKind, StageError, StoreError};
 use crate::forecast::{self, Way};
-use crate::loss::Loss;
 use crate::message::Entry;
 use crate::object::{ETagForm, Identity, ObjectKey};
 use crate::outcome::{Count, Outcome};
@@ -130,9 +129,7 @@ async fn sample(stage: &Stage, entry: &Entry, head: &Head, way: Way) {
     let wants_token = !plain || matches!(way, Way::Parts(_));
     let token = wants_token.then(|| new_token(stage, 0, &head.identity));
     let (carried, _, mut losses) = attributes(&stage.policy, head, token);
-    if head.tag_count > 0 && !stage.policy.tags {
-        losses.insert(Loss::Tags);
-    }
+    losses.extend(tags::loss(stage, &entry.key, head).await);
     let is_multipart = matches!(head.identity.etag.form(), ETagForm::Composite { .. });
     let keeps_layout = is_multipart
         && plan::own_layout(stage, head, &entry.key).await.is_ok_and(|layout| layout.is_some());

@@ -496,10 +496,9 @@ pub(super) async fn carry_over(
     let (attributes, token, mut losses) = attributes(&stage.policy, head, token);
     check_room(&stage.policy, source_key, &attributes)?;
     let mut tags = Vec::new();
+    losses.extend(tags::loss(stage, source_key, head).await);
     if head.tag_count > 0 && stage.policy.tags {
         tags = tags::of(stage, Side::Source, source_key, head).await?;
-    } else if head.tag_count > 0 {
-        losses.insert(Loss::Tags);
     }
     Ok(Carried { write: Write { attributes, tags }, token, losses })
 }

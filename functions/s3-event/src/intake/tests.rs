@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use async_lock::OnceCell;
 use async_trait::async_trait;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -98,6 +99,7 @@ impl World {
             link: Link::new(4),
             stopping: Arc::default(),
             destination_is_opaque: AtomicBool::new(false),
+            hides_tags: OnceCell::new(),
             denials: AtomicU32::new(0),
         };
         Self { stage, queue, source, destination }
