@@ -30,7 +30,8 @@ pub const HOSTILE: [&str; 24] = [
 
 /// What XML cannot hold, not even as a reference, and what its readers take for another character.
 pub fn is_lost_in_xml(c: char) -> bool {
-    (c.is_ascii_control() && !matches!(c, '\t' | '\n')) || matches!(c, '\u{fffe}' | '\u{ffff}')
+    (c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\u{7f}'))
+        || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
 /// A key of so many bytes, most of which have to be written in another way in a URL or in XML.
