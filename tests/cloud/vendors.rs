@@ -1,6 +1,6 @@
 //! A stack that reads from each vendor's store, whose server speaks as the vendor documents, and one that writes there.
 
-use tranship_server::{Dialect, Server, ServerOptions};
+use tranship_server::{Dialect, Seen, Server, ServerOptions};
 use tranship_tests::cloud::sides::Sides;
 use tranship_tests::cloud::stack::Stack;
 use tranship_tests::rig::{DESTINATION, SOURCE, noise};
@@ -129,6 +129,7 @@ async fn writes_to(its: Its, name: &str) {
     let (buckets, options) = ((SOURCE, its.bucket), its.options(true));
     let sides = Sides::of_buckets(buckets, ServerOptions::default(), options).await;
     fill(&sides);
+    sides.destination.requests().keep_log();
     let mut more = its.parameters("Destination", &sides.destination);
     more.push(("Facts".to_owned(), "source-list-version=1".to_owned()));
     let stack = deploy(name, sides, &more).await;
@@ -138,6 +139,12 @@ async fn writes_to(its: Its, name: &str) {
     stack.sides.expect_equal();
     let writes = stack.sides.destination.requests();
     assert_eq!(writes.count("CreateMultipartUpload"), 1, "{name}");
+    // No vendor here documents conditions on writes: what has the right kind is sent none.
+    let is_conditional = |seen: &&Seen| {
+        let writes = matches!(seen.operation, "PutObject" | "CompleteMultipartUpload");
+        writes && (seen.if_match.is_some() || seen.if_none_match.is_some())
+    };
+    assert_eq!(writes.log().iter().find(is_conditional), None, "{name}");
     let listed = stack.sides.source.requests();
     assert!(listed.count("ListObjects") > 0 && listed.count("ListObjectsV2") == 0, "{name}");
     let report = stack.run().await;
