@@ -7,13 +7,16 @@ use bytes::Bytes;
 use futures_util::{TryStreamExt as _, stream};
 use http_body_util::BodyExt as _;
 use tranship_adapters::stores::s3::S3Store;
+use tranship_adapters::stores::s3::vendors::ListVersion;
 use tranship_core::body::full;
 use tranship_core::error::{Disposition, ErrorKind, StoreError};
+use tranship_core::location::Location;
 use tranship_core::object::{KEY_LENGTH_MAX_BYTES, ObjectKey};
 use tranship_core::policy::Policy;
 use tranship_core::store::{ListRequest, ObjectStore as _, Put, Write};
-use tranship_server::ServerOptions;
-use tranship_tests::rig::{DESTINATION, Rig, SOURCE, settings};
+use tranship_server::{Server, ServerOptions};
+use tranship_tests::keys::{HOSTILE, is_lost_in_xml, of_length};
+use tranship_tests::rig::{self, DESTINATION, Rig, SOURCE, settings};
 
 /// Requests at a time.
 const STREAMS: usize = 16;
@@ -24,11 +27,6 @@ const SPELT: [&str; 32] = [
     "a/", "a//", "a/ ", " /a", " a", "a ", "+", "%", "%%", "%zz", "%2", "%2B", "%252B", "%2e%2e/a",
     "%2E", "%00", "a%2Fb", "\u{e9}", "e\u{301}",
 ];
-
-/// What XML cannot hold, not even as a reference, and what its readers take for another character.
-fn is_lost_in_xml(c: char) -> bool {
-    (c.is_ascii_control() && !matches!(c, '\t' | '\n')) || matches!(c, '\u{fffe}' | '\u{ffff}')
-}
 
 /// Every Unicode scalar value that is wanted, in keys as long as keys may be.
 fn keys_of_all(is_wanted: impl Fn(char) -> bool) -> Vec<String> {
@@ -127,6 +125,71 @@ async fn a_character_that_xml_lacks_never_becomes_another() {
             Ok(listed) => assert_eq!(listed, keys, "{lost:?}"),
             Err(error) => assert_eq!(error.kind, ErrorKind::Lied, "{lost:?} {error}"),
         }
+    }
+}
+
+/// How a listing is asked for, and whether it says what was asked for: the version, whether keys are asked for encoded,
+/// whether the store does so.
+const LISTINGS: [(ListVersion, bool, bool); 6] = [
+    (ListVersion::V1, true, true),
+    (ListVersion::V1, true, false),
+    (ListVersion::V1, false, true),
+    (ListVersion::V2, true, true),
+    (ListVersion::V2, true, false),
+    (ListVersion::V2, false, true),
+];
+
+/// Copies from one bucket of the rig's to another, both listed in this way.
+async fn copy_between(
+    rig: &Rig,
+    (source, destination): ((&Server, &str), (&Server, &str)),
+    (version, is_asked, _): (ListVersion, bool, bool),
+) -> rig::Report {
+    let place = |(server, bucket): (&Server, &str)| {
+        let mut settings = settings(server, bucket);
+        settings.list_version = Some(version);
+        settings.list_encoding = Some(is_asked);
+        (Location::new(Some(&server.endpoint()), bucket, ""), settings)
+    };
+    let mut parts = rig.parts(Policy::default());
+    (parts.transfer.source, parts.source) = place(source);
+    (parts.transfer.destination, parts.destination) = place(destination);
+    parts.ledger = Some(rig.folder.path().join(destination.1));
+    rig::run(parts, None).await.unwrap()
+}
+
+/// Both stores list in the same way, so that the way back is a listing of what the way there has written.
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_keys_go_there_and_back_by_every_kind_of_listing() {
+    for listing in LISTINGS {
+        let (version, is_asked, is_done) = listing;
+        let options = ServerOptions { encode_listing: is_done, ..ServerOptions::default() };
+        let rig = Rig::with(options.clone(), options).await;
+        rig.here().create_bucket("back");
+        let longest = of_length(KEY_LENGTH_MAX_BYTES);
+        let all = HOSTILE.into_iter().chain(SPELT).chain([longest.as_str()]);
+        let keys: BTreeSet<&str> =
+            all.filter(|key| (is_asked && is_done) || !key.contains(is_lost_in_xml)).collect();
+        for key in &keys {
+            rig.put(key, key.as_bytes());
+        }
+        let (here, there) = ((&rig.source, SOURCE), (&rig.destination, DESTINATION));
+        let copied = [("copied", u64::try_from(keys.len()).unwrap())];
+        copy_between(&rig, (here, there), listing).await.expect(&copied);
+        copy_between(&rig, (there, (&rig.source, "back")), listing).await.expect(&copied);
+        for (store, bucket) in [(rig.there(), DESTINATION), (rig.here(), "back")] {
+            let held = store.keys(bucket);
+            assert!(held.iter().eq(&keys), "{listing:?} {bucket}: {held:?}");
+            for key in &keys {
+                let bytes = store.read(bucket, key);
+                assert!(bytes.is_some_and(|it| it == key.as_bytes()), "{listing:?}: {key:?}");
+            }
+        }
+        let asked = rig.destination.requests();
+        let (first, second) = (asked.count("ListObjects"), asked.count("ListObjectsV2"));
+        let (used, other) =
+            if version == ListVersion::V1 { (first, second) } else { (second, first) };
+        assert!(used > 0 && other == 0, "{listing:?}");
     }
 }
 

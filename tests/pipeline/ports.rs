@@ -61,15 +61,16 @@ async fn the_embedded_queue_conforms() {
 
 #[tokio::test]
 async fn the_memory_store_conforms() {
-    store::conforms(&MemoryStore::new("here", system()), "here").await;
-    store::conforms(&MemoryStore::new("here", system()).with_pages_of(2), "here").await;
+    let ways = store::Ways::amazons("here");
+    store::conforms(&MemoryStore::new("here", system()), ways).await;
+    store::conforms(&MemoryStore::new("here", system()).with_pages_of(2), ways).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_s3_store_conforms() {
     let rig = Rig::new().await;
     let adapter = S3Store::connect(settings(&rig.destination, DESTINATION)).await.unwrap();
-    store::conforms(&adapter, DESTINATION).await;
+    store::conforms(&adapter, store::Ways::amazons(DESTINATION)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,3 +27,17 @@ pub const HOSTILE: [&str; 24] = [
     "~tilde*()!",
     "\u{202e}rtl\u{10ffff}",
 ];
+
+/// What XML cannot hold, not even as a reference, and what its readers take for another character.
+pub fn is_lost_in_xml(c: char) -> bool {
+    (c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\u{7f}'))
+        || matches!(c, '\u{fffe}' | '\u{ffff}')
+}
+
+/// A key of so many bytes, most of which have to be written in another way in a URL or in XML.
+pub fn of_length(bytes: usize) -> String {
+    const PIECE: &str = "a+%2B é//😀\"&'.";
+    let mut key = PIECE.repeat(bytes / PIECE.len());
+    key.extend(std::iter::repeat_n('k', bytes - key.len()));
+    key
+}

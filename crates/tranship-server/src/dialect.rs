@@ -54,6 +54,16 @@ impl Dialect {
         }
     }
 
+    /// Whether the vendor has such an operation.
+    pub fn has(self, operation: &str) -> bool {
+        self.vendor().is_none_or(|vendor| !vendor.absent.contains(&operation))
+    }
+
+    /// The longest key that is taken, in bytes.
+    pub fn longest_key(self) -> usize {
+        self.vendor().map_or(1_024, |vendor| vendor.longest_key)
+    }
+
     /// Whether buckets are addressed by the host's name and in no other way.
     pub(crate) fn is_virtual_only(self) -> bool {
         self.vendor().is_some_and(|vendor| vendor.path_style.is_some())

@@ -13,6 +13,8 @@ pub struct Sides {
     pub destination: Server,
     /// The source's. Not every vendor takes every name.
     pub bucket: &'static str,
+    /// The destination's.
+    pub bucket_there: &'static str,
 }
 
 impl Sides {
@@ -22,19 +24,19 @@ impl Sides {
 
     /// Signatures are always checked.
     pub async fn with(source: ServerOptions, destination: ServerOptions) -> Self {
-        Self::of_bucket(SOURCE, source, destination).await
+        Self::of_buckets((SOURCE, DESTINATION), source, destination).await
     }
 
-    pub async fn of_bucket(
-        bucket: &'static str,
+    pub async fn of_buckets(
+        (bucket, bucket_there): (&'static str, &'static str),
         source: ServerOptions,
         destination: ServerOptions,
     ) -> Self {
         let source = serve(source).await;
         let destination = serve(destination).await;
         source.store().create_bucket(bucket);
-        destination.store().create_bucket(DESTINATION);
-        Self { source, destination, bucket }
+        destination.store().create_bucket(bucket_there);
+        Self { source, destination, bucket, bucket_there }
     }
 
     pub fn here(&self) -> &Store {
@@ -55,9 +57,10 @@ impl Sides {
         let mut set =
             |name: &str, value: &str| parameters.insert(name.to_owned(), value.to_owned());
         set("SourceKind", "s3-compatible");
-        for (side, server, bucket) in
-            [("Source", &self.source, self.bucket), ("Destination", &self.destination, DESTINATION)]
-        {
+        for (side, server, bucket) in [
+            ("Source", &self.source, self.bucket),
+            ("Destination", &self.destination, self.bucket_there),
+        ] {
             let secret = secret_of(stack, side);
             cloud.put_secret(&secret, &secret_text(&credentials())).await;
             set(&format!("{side}Bucket"), bucket);
@@ -73,13 +76,13 @@ impl Sides {
     #[track_caller]
     pub fn expect_equal(&self) {
         let here = self.here().keys(self.bucket);
-        assert_eq!(here, self.there().keys(DESTINATION));
+        assert_eq!(here, self.there().keys(self.bucket_there));
         for key in here {
             let a = self.here().read(self.bucket, &key);
-            let b = self.there().read(DESTINATION, &key);
+            let b = self.there().read(self.bucket_there, &key);
             assert!(a == b, "the bytes of {key:?} differ");
         }
-        assert_eq!(self.there().open_uploads(DESTINATION), []);
+        assert_eq!(self.there().open_uploads(self.bucket_there), []);
     }
 }
 

@@ -21,7 +21,8 @@ pub(super) async fn head_there(stage: &Stage, key: &ObjectKey) -> Result<Option<
         answer => return answer,
     };
     let elsewhere = head_if_there(stage, &*stage.destination, &probe_key(stage)).await;
-    Err(told_apart(denied, elsewhere.map(drop)))
+    let finding = "another key is not denied: see what the bucket's policy says of this one";
+    Err(told_apart(denied, elsewhere.map(drop), finding))
 }
 
 /// The error of a write; a denial of this key alone is [`ErrorKind::Forbidden`]. Who may write need not be
@@ -34,7 +35,9 @@ pub(super) async fn judge(
     if error.kind != ErrorKind::Denied {
         return error;
     }
-    told_apart(error, write_elsewhere(stage, tags).await)
+    let finding = "an upload of another key can be begun: see what the bucket's policy says of this key, and whether it \
+        allows every action that writes";
+    told_apart(error, write_elsewhere(stage, tags).await, finding)
 }
 
 /// Whether the destination takes any object at all; other troubles than a halt are no answer to that.
@@ -55,15 +58,12 @@ async fn write_elsewhere(stage: &Stage, tags: &[(String, String)]) -> Result<(),
     Ok(())
 }
 
-/// What a denial is, by the answer to the same request about another key.
-fn told_apart(denied: StoreError, elsewhere: Result<(), StoreError>) -> StoreError {
+/// What a denial is, by the answer to the request about another key; `finding` is what it means if that was let pass.
+fn told_apart(denied: StoreError, elsewhere: Result<(), StoreError>, finding: &str) -> StoreError {
     match elsewhere {
         Ok(()) => StoreError {
             kind: ErrorKind::Forbidden,
-            message: format!(
-                "{}; another key is not denied: see what the bucket's policy says of this one",
-                denied.message
-            ),
+            message: format!("{}; {finding}", denied.message),
             ..denied
         },
         // Nothing is known yet, so the object comes again.

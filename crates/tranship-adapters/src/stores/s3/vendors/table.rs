@@ -38,6 +38,15 @@ const CAREFUL: Quirks = Quirks {
 /// What a vendor documents of user metadata, to which its row adds what else it says.
 const METADATA: MetadataRoom = MetadataRoom { is_assumed: false, ..MetadataRoom::ASSUMED };
 
+/// What XML 1.0 cannot carry, or what its readers take for another character: no listing without an encoding tells of
+/// a key with one of these.
+const UNLISTED: &[char] = &[
+    '\0', '\u{1}', '\u{2}', '\u{3}', '\u{4}', '\u{5}', '\u{6}', '\u{7}', '\u{8}', '\u{b}', '\u{c}',
+    '\r', '\u{e}', '\u{f}', '\u{10}', '\u{11}', '\u{12}', '\u{13}', '\u{14}', '\u{15}', '\u{16}',
+    '\u{17}', '\u{18}', '\u{19}', '\u{1a}', '\u{1b}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{1f}',
+    '\u{fffe}', '\u{ffff}',
+];
+
 pub static AMAZON: Vendor = Vendor {
     kind: "amazon-s3",
     scheme: "s3",
@@ -212,6 +221,8 @@ const KODO: Vendor = Vendor {
         qetags: true,
         // Documented of the store's files, and not again of the S3 protocol.
         metadata: MetadataRoom { total: 1_024, ..METADATA },
+        // Its listings are never encoded, so one such key would make them unreadable from then on.
+        objects: ObjectRoom { not_within: UNLISTED, ..ObjectRoom::WHOLE },
         classes: &[
             ("LINE", "STANDARD_IA"),
             ("INTELLIGENT_TIERING", "INTELLIGENT_TIERING"),
