@@ -169,7 +169,7 @@ async fn a_role_that_expires_in_mid_copy_costs_no_message() {
     sides.put("large", noise(1, 80 * MIB));
     let slow = ServerFault::StallBody { after: 1 << 20, pause: Duration::from_secs(2) };
     sides.source.faults().add(Rule::new(Matcher::on("GetObject"), slow));
-    let stack = Stack::deploy("expired", sides, &ELSEWHERE).await;
+    let stack = Stack::deploy("roleless", sides, &ELSEWHERE).await;
     let helper = Helper::new();
     let config = helper.0.path().join("config").display().to_string();
     let more = [
