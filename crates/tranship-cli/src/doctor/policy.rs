@@ -25,8 +25,14 @@ const DESTINATION_OBJECTS: [&str; 6] = [
     "s3:ListMultipartUploadParts",
 ];
 
-const CAM_READS: [&str; 5] =
-    ["cos:GetBucket", "cos:HeadBucket", "cos:GetObject", "cos:HeadObject", "cos:GetObjectTagging"];
+const CAM_READS: [&str; 6] = [
+    "cos:GetBucket",
+    "cos:HeadBucket",
+    "cos:GetBucketVersioning",
+    "cos:GetObject",
+    "cos:HeadObject",
+    "cos:GetObjectTagging",
+];
 const CAM_WRITES: [&str; 8] = [
     "cos:PutObject",
     "cos:PutObjectTagging",
@@ -82,9 +88,11 @@ fn iam(which: Side, side: &SideSettings) -> Value {
 fn ram(which: Side, side: &SideSettings) -> Value {
     let Location { bucket, prefix, .. } = &side.location;
     let (of_bucket, of_objects) = match which {
-        Side::Source => (json!("oss:ListObjects"), json!("oss:GetObject")),
+        Side::Source => {
+            (json!(["oss:ListObjects", "oss:GetBucketVersioning"]), json!("oss:GetObject"))
+        }
         Side::Destination => (
-            json!(["oss:ListObjects", "oss:ListMultipartUploads"]),
+            json!(["oss:ListObjects", "oss:GetBucketVersioning", "oss:ListMultipartUploads"]),
             json!(["oss:GetObject", "oss:PutObject", "oss:AbortMultipartUpload", "oss:ListParts"]),
         ),
     };
