@@ -2,10 +2,9 @@
 //! in from time to time. Memory lies behind every port, and time is simulated.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use async_lock::OnceCell;
 use async_trait::async_trait;
 use tranship_adapters::clock::SimulatedClock;
 use tranship_adapters::ledgers::memory::MemoryLedger;
@@ -25,7 +24,7 @@ use tranship_core::policy::{Limits, Policy};
 use tranship_core::ports::{Clock as _, Completer, Queue, Received};
 use tranship_core::progress::Progress;
 use tranship_core::rows::{self, Header, HeaderId, Run, RunState, Scan, ScanRange, Status};
-use tranship_core::stage::Stage;
+use tranship_core::stage::{Learned, Stage};
 use tranship_core::store::{ObjectStore as _, Put, Write};
 use tranship_core::timeline::Mark;
 use tranship_core::worker::{self, Done};
@@ -86,9 +85,7 @@ impl Visits {
             clock: clock.clone(),
             progress: Arc::new(Progress::default()),
             stopping: Arc::default(),
-            destination_is_opaque: AtomicBool::new(false),
-            hides_tags: OnceCell::new(),
-            denials: AtomicU32::new(0),
+            learned: Learned::default(),
         };
         Self { stage, clock, source, destination, ledger, asked, lines: None, hops: 0 }
     }

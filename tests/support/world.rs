@@ -11,7 +11,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_lock::OnceCell;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tranship_adapters::clock::Chance;
@@ -28,7 +27,7 @@ use tranship_core::policy::Policy;
 use tranship_core::ports::{Clock, Ledger as _};
 use tranship_core::progress::Progress;
 use tranship_core::rows::{self, Header, HeaderId, List, Note, Run, ScanRange};
-use tranship_core::stage::Stage;
+use tranship_core::stage::{Learned, Stage};
 use tranship_core::store::{ObjectStore, Write};
 
 pub use self::nature::{Fleet, Nature, Wipe};
@@ -445,9 +444,7 @@ impl World {
             clock,
             progress: Arc::new(Progress::default()),
             stopping: Arc::new(AtomicBool::new(false)),
-            denials: std::sync::atomic::AtomicU32::new(0),
-            destination_is_opaque: AtomicBool::new(false),
-            hides_tags: OnceCell::new(),
+            learned: Learned::default(),
         }
     }
 

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use async_lock::OnceCell;
 use tokio::sync::mpsc;
 use tranship_adapters::clock::SystemClock;
 use tranship_adapters::embedded::{EmbeddedFile, OpenError};
@@ -26,7 +25,7 @@ use tranship_core::policy::{Policy, ServerSide};
 use tranship_core::ports::{Clock, Ledger, TaskQueue};
 use tranship_core::progress::Progress;
 use tranship_core::rows::{self, HeaderId, List, Note, Run, ScanRange};
-use tranship_core::stage::Stage;
+use tranship_core::stage::{Learned, Stage};
 use tranship_core::store::{BucketFacts, ListPage, ListRequest, ObjectStore, Versioning};
 use tranship_core::survey;
 
@@ -183,9 +182,7 @@ impl Engine {
             clock,
             progress,
             stopping: Arc::default(),
-            destination_is_opaque: AtomicBool::new(false),
-            hides_tags: OnceCell::new(),
-            denials: AtomicU32::new(0),
+            learned: Learned::default(),
         };
         let (fingerprint, lines) = (parts.fingerprint, parts.lines);
         let listing_done = Arc::default();

@@ -38,12 +38,18 @@ pub struct Stage {
     pub link: Link,
     /// Set when the process is to end: nothing new is begun.
     pub stopping: Arc<AtomicBool>,
-    /// Learned: the destination's `ETag`s do not say what was written, so every copy needs a token.
-    pub destination_is_opaque: AtomicBool,
-    /// Learned: the source's tags may not be read, and it does not tell of any.
-    pub hides_tags: OnceCell<bool>,
+    pub learned: Learned,
+}
+
+/// What this process has seen of the two sides since it began, when it knew nothing.
+#[derive(Debug, Default)]
+pub struct Learned {
+    /// The destination's `ETag`s do not say what was written, so every copy needs a token.
+    pub(crate) destination_is_opaque: AtomicBool,
+    /// The source's tags may not be read, and it does not tell of any.
+    pub(crate) hides_tags: OnceCell<bool>,
     /// Reads of the source that were denied, one after the other.
-    pub denials: AtomicU32,
+    denials: AtomicU32,
 }
 
 impl std::fmt::Debug for Stage {
@@ -99,14 +105,14 @@ impl Stage {
     pub fn judged<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         match &answer {
             Err(error) if error.kind == ErrorKind::Denied => {
-                let before = self.denials.fetch_add(1, Ordering::Relaxed);
+                let before = self.learned.denials.fetch_add(1, Ordering::Relaxed);
                 if before + 1 < DENIALS_MAX {
                     return answer
                         .map_err(|error| StoreError { kind: ErrorKind::Forbidden, ..error });
                 }
             }
             Err(_) => {}
-            Ok(_) => self.denials.store(0, Ordering::Relaxed),
+            Ok(_) => self.learned.denials.store(0, Ordering::Relaxed),
         }
         answer
     }

@@ -1,9 +1,7 @@
 //! Everything that a function holds in its hands, built once per process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32};
 
-use async_lock::OnceCell;
 use aws_config::SdkConfig;
 use tranship_adapters::aws::loader;
 use tranship_adapters::clock::SystemClock;
@@ -17,7 +15,7 @@ use tranship_core::error::StoreError;
 use tranship_core::link::Link;
 use tranship_core::ports::{Clock, Ledger};
 use tranship_core::progress::Progress;
-use tranship_core::stage::Stage;
+use tranship_core::stage::{Learned, Stage};
 use tranship_core::store::ObjectStore;
 
 use crate::breaker::Mappings;
@@ -115,9 +113,7 @@ fn stage(
         clock,
         progress: Arc::new(Progress::default()),
         stopping: Arc::default(),
-        destination_is_opaque: AtomicBool::new(false),
-        hides_tags: OnceCell::new(),
-        denials: AtomicU32::new(0),
+        learned: Learned::default(),
     }
 }
 

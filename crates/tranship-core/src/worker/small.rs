@@ -307,7 +307,7 @@ async fn settle_landed(
 ) -> Result<Copied, StageError> {
     if !landed.proven {
         // The destination's ETag says nothing about the bytes, which only now is known.
-        stage.destination_is_opaque.store(true, Ordering::Relaxed);
+        stage.learned.destination_is_opaque.store(true, Ordering::Relaxed);
         if stage.policy.token && !landed.tokenless {
             // Written once more, now with a token; the next objects have theirs at once.
             let condition = Condition::Is(landed.written.etag);
@@ -344,7 +344,7 @@ async fn relay(
 ) -> Result<Landed, StoreError> {
     let Read { head, body, size } = read;
     let plain = seen.is_plain(&head);
-    let opaque = stage.destination_is_opaque.load(Ordering::Relaxed);
+    let opaque = stage.learned.destination_is_opaque.load(Ordering::Relaxed);
     let token = (opaque || !plain).then(|| new_token(stage, 0, &head.identity));
     let wanted = token.is_some();
     let Carried { write, token, mut losses } = carry_over(stage, source_key, &head, token).await?;

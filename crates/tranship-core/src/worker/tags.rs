@@ -54,7 +54,7 @@ async fn may_be_hidden(stage: &Stage, key: &ObjectKey, head: &Head) -> bool {
             Disposition::Permanent | Disposition::Halt => Ok(false),
         },
     };
-    stage.hides_tags.get_or_try_init(ask).await.copied().unwrap_or(false)
+    stage.learned.hides_tags.get_or_try_init(ask).await.copied().unwrap_or(false)
 }
 
 /// What a copy lacks of the tags of its object, as far as that is known before they are read.

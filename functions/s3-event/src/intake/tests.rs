@@ -1,8 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_lock::OnceCell;
 use async_trait::async_trait;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -21,6 +20,7 @@ use tranship_core::policy::Policy;
 use tranship_core::ports::{Completer, Queue, Received, TaskQueue};
 use tranship_core::progress::Progress;
 use tranship_core::rows::HeaderId;
+use tranship_core::stage::Learned;
 use tranship_core::store::{ObjectStore, Put, Write};
 use tranship_core::worker::{self, Done};
 
@@ -98,9 +98,7 @@ impl World {
             progress: Arc::new(Progress::default()),
             link: Link::new(4),
             stopping: Arc::default(),
-            destination_is_opaque: AtomicBool::new(false),
-            hides_tags: OnceCell::new(),
-            denials: AtomicU32::new(0),
+            learned: Learned::default(),
         };
         Self { stage, queue, source, destination }
     }
